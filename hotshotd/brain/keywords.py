@@ -1,0 +1,242 @@
+r"""Words to look for in a text: an operator's lists, and the built-in list of what no bot should say.
+
+How a word is written:
+
+- `word`: just so, whatever its case, and as a word: a letter or digit may not stand beside its own
+  outer letters or digits. `who` is not in `whole`; `?` and `My 5 Questions:` are found anywhere.
+- `stem*`: every word that begins so. `*end` and `*part*` likewise.
+- `re:pattern`: a regular expression (Python's `re`), whatever the case.
+
+Texts are searched as a reader sees them: full-width letters, invisible characters and curly quotes
+make no difference. A hardened list also sees through lookalike letters, digits for letters, and
+words stretched or spelled out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Self
+
+from hotshotd.brain.textview import disguise_views, fold_view, plain_view
+
+#: The longest pattern, in characters.
+MAX_PATTERN_CHARS = 500
+
+#: A pattern sees a text in pieces of this many characters, so that a poor one stays bearable ...
+_PIECE_CHARS = 4000
+#: ... which overlap by this many: the longest match that is found for certain.
+_OVERLAP_CHARS = 500
+
+#: Scripts that put no space between words: nothing there is ever "beside" a word.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+#: A word's characters, without the underscore: `_what_` is `what` in italics.
+_WORD = r"[^\W_]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One keyword as written, and the pattern that finds it."""
+
+    word: str
+    pattern: re.Pattern[str]
+
+
+class Keywords:
+    """A compiled list. Immutable, cheap to search, safe to share between threads."""
+
+    __slots__ = ("_hardened", "_patterns", "_quick_hardened", "_quick_words", "_words")
+
+    def __init__(
+        self,
+        *,
+        words: tuple[_Entry, ...] = (),
+        patterns: tuple[_Entry, ...] = (),
+        hardened: tuple[_Entry, ...] = (),
+    ) -> None:
+        self._words = words
+        self._patterns = patterns
+        self._hardened = hardened
+        self._quick_words = _any_of(words)
+        self._quick_hardened = _any_of(hardened)
+
+    @classmethod
+    def compile(cls, words: Iterable[str], *, hardened: bool = False) -> Self:
+        """Make a list of words as an operator writes them.
+
+        Args:
+            words: Literal words, stems with `*`, patterns with `re:`. Repeated ones count once.
+            hardened: Whether the literal ones are found in disguise as well.
+
+        Raises:
+            ValueError: If a word is empty, or a pattern is wrong or could take for ever; it names the word.
+        """
+        unique = tuple(dict.fromkeys(word.strip() for word in words))
+        literal = tuple(_compile_word(word, fold=hardened) for word in unique if not word.startswith("re:"))
+        patterns = tuple(_compile_pattern(word) for word in unique if word.startswith("re:"))
+        if hardened:
+            return cls(hardened=literal, patterns=patterns)
+        return cls(words=literal, patterns=patterns)
+
+    def __add__(self, other: Keywords) -> Keywords:
+        """Give one list of both."""
+        return Keywords(
+            words=self._words + other._words,
+            patterns=self._patterns + other._patterns,
+            hardened=self._hardened + other._hardened,
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self._words or self._patterns or self._hardened)
+
+    def find(self, text: str) -> str | None:
+        """Give the first keyword of the list that stands in the text, as it was written in the list."""
+        return next(self._found(text), None)
+
+    def count(self, text: str) -> int:
+        """Count the distinct keywords that stand in the text, each once however often it stands there."""
+        return sum(1 for _ in self._found(text))
+
+    def _found(self, text: str) -> Iterator[str]:
+        seen = plain_view(text)
+        yield from _search(self._words, self._quick_words, (seen.casefold(),))
+        if self._hardened:
+            yield from _search(self._hardened, self._quick_hardened, (seen.casefold(), *disguise_views(seen)))
+        for entry in self._patterns:
+            if any(entry.pattern.search(piece) for piece in _pieces(seen)):
+                yield entry.word
+
+
+@cache
+def default_keywords() -> Keywords:
+    """Give the built-in list; reads its file once, at the first call."""
+    text = files("hotshotd.brain").joinpath("data", "negative_keywords.txt").read_text(encoding="utf-8")
+    return Keywords.compile(parse_word_file(text), hardened=True)
+
+
+def parse_word_file(text: str) -> tuple[str, ...]:
+    """Give the words of a list file: one a line; `#` begins a remark, `[name]` a section."""
+    lines = (line.split("#", 1)[0].strip() for line in text.splitlines())
+    return tuple(line for line in lines if line and not line.startswith("["))
+
+
+def _any_of(entries: tuple[_Entry, ...]) -> re.Pattern[str] | None:
+    return re.compile("|".join(f"(?:{entry.pattern.pattern})" for entry in entries)) if entries else None
+
+
+def _search(entries: tuple[_Entry, ...], quick: re.Pattern[str] | None, views: tuple[str, ...]) -> Iterator[str]:
+    hit = [view for view in views if quick is not None and quick.search(view)]
+    if hit:
+        yield from (entry.word for entry in entries if any(entry.pattern.search(view) for view in hit))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    step = _PIECE_CHARS - _OVERLAP_CHARS
+    for start in range(0, max(1, len(text) - _OVERLAP_CHARS), step):
+        yield text[start : start + _PIECE_CHARS]
+
+
+def _compile_word(word: str, *, fold: bool) -> _Entry:
+    stem_before, core, stem_after = _split_stem(word)
+    plain = plain_view(core)
+    seen = (fold_view(plain) if fold else plain.casefold()).split()
+    if not seen:
+        raise ValueError("an empty keyword would be found everywhere: remove it, or quote a mark such as '#'")
+    body = r"\s+".join(map(re.escape, seen))
+    before = "" if stem_before else _edge(seen[0][0], f"(?<!{_WORD})")
+    after = f"{_WORD}*" if stem_after else _edge(seen[-1][-1], f"(?!{_WORD})")
+    return _Entry(word, re.compile(f"{before}{body}{after}"))
+
+
+def _split_stem(word: str) -> tuple[bool, str, bool]:
+    core = word.strip("*")
+    if not core.strip():
+        return False, word, False
+    return word.startswith("*"), core, word.endswith("*")
+
+
+def _edge(char: str, boundary: str) -> str:
+    return boundary if char.isalnum() and not _UNSPACED.match(char) else ""
+
+
+def _compile_pattern(word: str) -> _Entry:
+    source = word.removeprefix("re:")
+    fault = _pattern_fault(source)
+    if fault:
+        raise ValueError(f"keyword {word!r}: {fault}")
+    try:
+        return _Entry(word, re.compile(source, re.IGNORECASE))
+    except (re.error, OverflowError, RecursionError) as exc:
+        raise ValueError(f"keyword {word!r} is no valid pattern: {exc}") from exc
+
+
+def _pattern_fault(source: str) -> str | None:
+    if not source.strip():
+        return "the pattern is empty"
+    if len(source) > MAX_PATTERN_CHARS:
+        return f"the pattern is longer than {MAX_PATTERN_CHARS} characters; split it into several"
+    if any(ord(char) < 32 for char in source):
+        return r"the pattern holds a control character; in YAML write it in 'single quotes', so that \b stays \b"
+    if _repeats_a_repeat(source):
+        return "a repeated group repeats inside, as in (a+)+, and could take for ever; write it with one repeat"
+    return None
+
+
+_TOKEN = re.compile(
+    r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?(?:[:=!>]|<[=!]|P?<\w+>|[aiLmsux-]+:?)|\{\d*,?\d*\}|.", re.DOTALL
+)
+_ENDLESS = re.compile(r"[*+]|\{\d*,\}|\{\d*,?\d{3,}\}")
+_VARIABLE = re.compile(r"[*+]|\{\d*,\d*\}")
+#: Tokens that may begin like any other alternative.
+_WIDE = re.compile(r"[.\[]|\\[wWdDsS]")
+
+
+@dataclass(slots=True)
+class _Group:
+    """What a scan has seen of an open group: a repeat inside, and how its alternatives begin."""
+
+    varies: bool = False
+    starts: list[str] | None = None
+    fresh: bool = True
+
+    def begin(self, piece: str) -> None:
+        self.starts = [*(self.starts or []), piece]
+        self.fresh = False
+
+    def is_ambiguous(self) -> bool:
+        starts = self.starts or []
+        overlaps = len(set(starts)) < len(starts) or any(_WIDE.match(start) for start in starts)
+        return self.varies or (len(starts) > 1 and overlaps)
+
+
+def _repeats_a_repeat(source: str) -> bool:
+    """Tell whether an endless repeat holds another one, or alternatives that begin alike: exponential in time."""
+    tokens = _TOKEN.findall(source)
+    groups = [_Group()]
+    for piece, after in zip(tokens, [*tokens[1:], ""], strict=True):
+        if piece == ")" and len(groups) > 1:
+            group = groups.pop()
+            if group.is_ambiguous() and _ENDLESS.fullmatch(after):
+                return True
+            groups[-1].varies = groups[-1].varies or group.varies or _VARIABLE.fullmatch(after) is not None
+        else:
+            _scan(piece, after, groups)
+    return False
+
+
+def _scan(piece: str, after: str, groups: list[_Group]) -> None:
+    group = groups[-1]
+    if piece == "|":
+        group.fresh = True
+        return
+    if group.fresh:
+        group.begin(piece)
+    if piece.startswith("("):
+        groups.append(_Group())
+    elif _VARIABLE.fullmatch(after):
+        group.varies = True

@@ -1,0 +1,87 @@
+"""What the brain is given: services with an asynchronous face, a clock that can be slept on, and a place for news.
+
+A worker puts threads behind them, a simulator a virtual clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from hotshotd._types import Role
+from hotshotd.inference.base import Candidates, Judgement, Prompt
+
+
+class BrainClock(Protocol):
+    """Time as the brain sees it."""
+
+    def monotonic(self) -> float: ...
+
+    def now(self) -> datetime: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class AsyncText(Protocol):
+    """A `TextModel`, asynchronous."""
+
+    name: str
+
+    async def generate(self, prompt: Prompt) -> Candidates: ...
+
+
+class AsyncRanker(Protocol):
+    """A `Ranker`, asynchronous."""
+
+    name: str
+
+    async def score(self, context: Sequence[str], reply: str) -> float: ...
+
+
+class AsyncModerator(Protocol):
+    """A `Moderator`, asynchronous."""
+
+    name: str
+
+    async def judge(self, text: str) -> Judgement: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Faculties:
+    """The services of one bot; None where it has none.
+
+    `post_chats` says that the model that writes posts is a chat model, and so takes messages.
+    """
+
+    reply: AsyncText | None
+    post: AsyncText | None
+    gate: AsyncRanker | None
+    rank: AsyncRanker | None
+    moderators: tuple[AsyncModerator, ...]
+    post_chats: bool = False
+
+
+class News(Protocol):
+    """Where the brain tells what it did: the worker's counters, log and last error."""
+
+    def count(self, what: str) -> None:
+        """Count one of `submissions` and `comments` (read), `posts` and `replies` (written)."""
+        ...
+
+    def trouble(self, message: str) -> None:
+        """Keep a message as the bot's last error."""
+        ...
+
+    def degraded(self, role: Role, *, why: str | None) -> None:
+        """Say that a role goes without its service, and why; None: it has it again."""
+        ...
+
+    def forbidden(self, place: str) -> None:
+        """Say that a place answered a write with 403."""
+        ...
+
+    def event(self, event: str, **facts: object) -> None:
+        """Log an event of the contract, at level info."""
+        ...

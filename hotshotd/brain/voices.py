@@ -1,0 +1,103 @@
+"""Whose voice a generated text is: the bot's own, somebody else's, or the model's."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from hotshotd.brain.markup import code_spans
+from hotshotd.brain.publishable import CleanRules, Fault, Unpublishable
+
+_VERBS = r"(?:replied|replies|said|says|wrote|writes|answered|responded|commented)"
+#: "He replied: no" is a story; "Alice replied: no" at the start of a line is somebody's turn.
+_STORY = (
+    r"(?:he|she|they|it|i|we|you|who|nobody|somebody|someone|everyone|everybody|anyone|and|then|but|so|man|woman|guy|"
+    r"dude|god|people|others|one|which|that|this|never|just|already|simply|also)"
+)
+#: Where a line begins, or a sentence after another.
+_START = r"(?:^|(?<=[.!?\u2026\"\u201d)\]]\s))[ \t>*_\"\u201c]*"
+_SPEAKERS = re.compile(
+    rf"\[/?INST\]|</?(?:start|end)_of_turn>|</s>"
+    rf"|(?:^|(?<=\s))\#\#\#\s"
+    rf"|(?:^|(?<=\s))/?u/[\w-]{{1,40}}[*_]{{0,3}}(?:\s+{_VERBS})?\s*:"
+    rf"|{_START}(?:User|Human|Assistant|System|Commenter|Redditor)[*_]{{0,3}}(?:\s+{_VERBS})?\s*:"
+    rf"|^[ \t>*_]*(?:Comment|Reply|Post)\ (?:by|from)\ (?:/?u/)?[\w-]+"
+    rf"|^[ \t>*_]*(?!{_STORY}\b)[\w-]{{2,40}}[*_]{{0,3}}\ (?:replied|commented|responded)(?:\ to\ [\w/-]+)?:"
+    rf"|^[ \t>*_]*\[deleted\](?:\s+{_VERBS})?\s*:",
+    re.MULTILINE | re.IGNORECASE | re.VERBOSE,
+)
+_THINKING = re.compile(r"</?think(?:ing)?>", re.IGNORECASE)
+_NOT = r"(?:can(?:['\u2019]t|not| not)|am (?:not able|unable) to|won['\u2019]t)"
+_AS_AI = re.compile(
+    r"\bas an? (?:large |ai |text )*language model\b"
+    r"|\bas an ai(?: text| chat)?(?:,| model\b| assistant\b| chatbot\b)"
+    r"|\bi(?:['\u2019]m| am) (?:just |only |merely )?an? (?:large |ai )*(?:language model|ai assistant|ai model)\b"
+    r"|\A\W*i(?:['\u2019]m| am)? ?(?:sorry|apologi[sz]e),? (?:but )?"
+    rf"i {_NOT} (?:assist|help|comply|fulfill?|continue|create|generate|provide|engage|write)\b"
+    rf"|\bi {_NOT} (?:assist with|comply with|fulfill?) (?:this|that|your)\b"
+    r"|\bmy (?:training data|knowledge cut-?off)\b|\btrained by (?:openai|google|anthropic|mistral|meta)\b",
+    re.IGNORECASE,
+)
+
+
+def refuse_reasoning(text: str, _: CleanRules) -> str:
+    """Refuse a text in which a model thinks aloud: what was meant to be left out can't be told from the rest."""
+    if _THINKING.search(text):
+        raise Unpublishable(Fault.REASONING)
+    return text
+
+
+def refuse_ai_voice(text: str, _: CleanRules) -> str:
+    """Refuse a text in which the model speaks instead of the character."""
+    if _AS_AI.search(text):
+        raise Unpublishable(Fault.SPEAKS_AS_AI)
+    return text
+
+
+def drop_own_prefix(text: str, rules: CleanRules) -> str:
+    """Take `NAME:` or `NAME replied:` off the start where it is the bot's own name."""
+    prefix = _own_prefix(rules.own_names)
+    return prefix.sub("", text, count=1) if prefix else text
+
+
+def stop_at_speaker(text: str, rules: CleanRules) -> str:
+    """End the text where it starts to speak for others, or where a model's mark or heading stands."""
+    named = _named_speakers(rules.own_names + rules.other_names)
+    text = stop_at_mark(text, rules)
+    starts = [start for pattern in (_SPEAKERS, named) if pattern and (start := _first_outside_code(text, pattern)) >= 0]
+    return text[: min(starts)] if starts else text
+
+
+def stop_at_mark(text: str, _: CleanRules) -> str:
+    """End the text at a model's own mark, code or not."""
+    return text.partition("<|")[0]
+
+
+@lru_cache(maxsize=64)
+def _own_prefix(names: tuple[str, ...]) -> re.Pattern[str] | None:
+    known = _alternatives(names)
+    if not known:
+        return None
+    return re.compile(
+        rf"\A[\s>]*[*_\"\u201c]*(?:/?u/)?(?:{known})[*_]*(?:\s+{_VERBS})?\s*:[*_]*[ \t]*", re.IGNORECASE
+    )
+
+
+@lru_cache(maxsize=256)
+def _named_speakers(names: tuple[str, ...]) -> re.Pattern[str] | None:
+    known = _alternatives(names)
+    if not known:
+        return None
+    return re.compile(
+        rf"{_START}(?:/?u/)?(?:{known})[*_]{{0,3}}(?:[ ]{_VERBS})?:|(?<!\w)(?:{known})[ ]{_VERBS}:",
+        re.MULTILINE | re.IGNORECASE,
+    )
+
+
+def _alternatives(names: tuple[str, ...]) -> str:
+    return "|".join(re.escape(name) for name in names if name)
+
+
+def _first_outside_code(text: str, pattern: re.Pattern[str]) -> int:
+    spans = code_spans(text)
+    return next((m.start() for m in pattern.finditer(text) if not any(a <= m.start() < b for a, b in spans)), -1)

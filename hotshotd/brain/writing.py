@@ -1,0 +1,203 @@
+"""Writes that happen once: send, and where the outcome is not known, look before sending again.
+
+A platform answers a write with a result, a refusal, a wait (`Retry`), or nothing that can be believed
+(`Unknown`: a reset or a time-out after the request was sent). After the last, the bot's own newest things are
+read after each of `confirm_after`; only when a look that succeeded shows nothing is the write sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from hotshotd.backoff import Backoff
+from hotshotd.brain.ports import BrainClock
+from hotshotd.errors import BotPaused, Down, Retry, Unknown
+from hotshotd.platform import Draft, Item, Kind, Platform, Ref
+
+#: How far the platform's clock may be behind ours when an own submission is matched by title and time.
+CLOCK_SKEW = timedelta(minutes=5)
+
+#: Things older than the worker are looked for once more before they are answered in this time after its start,
+#: for a listing may lag behind a write that the worker before it made just before it died; seconds.
+SETTLING_SECONDS = 60.0
+
+_RETRY = Backoff(base_seconds=2.0, cap_seconds=60.0)
+
+
+class DeadlinePassed(Exception):
+    """The item's time is over and nothing was written."""
+
+
+class Writer:
+    """The only hand of a bot: one write at a time, held while the platform says so, never repeated blindly."""
+
+    def __init__(self, platform: Platform, clock: BrainClock, *, confirm_after: tuple[float, ...]) -> None:
+        self._platform = platform
+        self._clock = clock
+        self._confirm_after = confirm_after
+        self._lock = asyncio.Lock()
+        self._held_until = 0.0
+        self._closed = False
+        self._started_at = clock.now()
+        self._started = clock.monotonic()
+        self._answers: dict[Ref, Ref] = {}
+        #: The write whose outcome is not known yet, in words, and the task that waits for it.
+        self.under_way: str | None = None
+        self.under_way_task: asyncio.Task[object] | None = None
+
+    @property
+    def held_seconds(self) -> float:
+        """Seconds until the platform's last wait is over, 0 when writes may go."""
+        return max(0.0, self._held_until - self._clock.monotonic())
+
+    def has_answered(self, ref: Ref) -> bool:
+        """Tell whether an own comment under this thing is known."""
+        return ref in self._answers
+
+    def close(self) -> None:
+        """Send nothing from now on (a pause); what is under way goes on to its outcome."""
+        self._closed = True
+
+    def open(self) -> None:
+        self._closed = False
+
+    async def until_free(self, deadline: float) -> None:
+        """Wait until writes are not held; for asking before money is spent on a text that can't be written.
+
+        Raises:
+            DeadlinePassed: If that is after the deadline.
+        """
+        while self.held_seconds > 0:
+            await self._sleep(self.held_seconds, deadline)
+
+    async def look_at_comments(self) -> tuple[Item, ...]:
+        """Read the bot's own newest comments, and remember whom they answer."""
+        own = await self._platform.own(Kind.COMMENT)
+        self._answers.update({item.parent: item.ref for item in own if item.parent is not None})
+        return own
+
+    async def reply(self, item: Item, text: str, *, deadline: float) -> Ref:
+        """Answer an item exactly once, or raise why not.
+
+        Raises:
+            DeadlinePassed, BotPaused, Refused, AuthDead: Nothing was written.
+            Unknown: The deadline passed before a look could tell.
+        """
+
+        async def send() -> Ref:
+            return await self._platform.reply(item, text)
+
+        async def look() -> Ref | None:
+            await self.look_at_comments()
+            return self._answers.get(item.ref)
+
+        async with self._lock:
+            found = await self._find_earlier_answer(item, look)
+            if found is None:
+                found = await self._write(f"the reply to {item.ref}", send, look, deadline)
+            self._answers[item.ref] = found
+            return found
+
+    async def post(self, draft: Draft, *, deadline: float) -> Ref:
+        """Make a submission exactly once; raises as `reply` does."""
+        since = self._clock.now() - CLOCK_SKEW
+
+        async def send() -> Ref:
+            return await self._platform.post(draft)
+
+        async def look() -> Ref | None:
+            return find_submission(await self._platform.own(Kind.SUBMISSION), draft, since)
+
+        async with self._lock:
+            return await self._write(f"the post {draft.title!r}", send, look, deadline)
+
+    async def _find_earlier_answer(self, item: Item, look: Callable[[], Awaitable[Ref | None]]) -> Ref | None:
+        """Find the answer that this worker, or the one before it, has given already."""
+        settling = self._clock.monotonic() - self._started < SETTLING_SECONDS
+        if item.ref in self._answers or not settling or item.created_at > self._started_at:
+            return self._answers.get(item.ref)
+        try:
+            return await look()
+        except (Retry, Down):
+            return None
+
+    async def _write(
+        self,
+        what: str,
+        send: Callable[[], Awaitable[Ref]],
+        look: Callable[[], Awaitable[Ref | None]],
+        deadline: float,
+    ) -> Ref:
+        failures = 0
+        while True:
+            await self.until_free(deadline)
+            if self._closed:
+                raise BotPaused("the bot is paused; `hotshotctl resume` lets it write again")
+            outcome = await self._send_and_look(what, send, look, deadline)
+            if isinstance(outcome, Retry):
+                self._held_until = self._clock.monotonic() + outcome.after
+            elif isinstance(outcome, Down):
+                failures += 1
+                await self._sleep(_RETRY.compute_ceiling(failures), deadline)
+            elif outcome is not None:
+                return outcome
+
+    async def _send_and_look(
+        self,
+        what: str,
+        send: Callable[[], Awaitable[Ref]],
+        look: Callable[[], Awaitable[Ref | None]],
+        deadline: float,
+    ) -> Ref | Retry | Down | None:
+        """Send once; give the result, the wait or the failure that nothing came of, or None after looks that show nothing."""
+        self.under_way, self.under_way_task = what, asyncio.current_task()
+        try:
+            return await send()
+        except (Retry, Down) as nothing_done:
+            return nothing_done
+        except Unknown as unknown:
+            return await self._look_until_sure(look, deadline, unknown)
+        finally:
+            self.under_way, self.under_way_task = None, None
+
+    async def _look_until_sure(
+        self, look: Callable[[], Awaitable[Ref | None]], deadline: float, unknown: Unknown
+    ) -> Ref | None:
+        """Look after each of the waits, then until a look succeeds; give what was found.
+
+        Raises:
+            Unknown: If the deadline comes first.
+        """
+        failures = 0
+        waits = list(self._confirm_after)
+        try:
+            while waits:
+                await self._sleep(waits.pop(0), deadline)
+                try:
+                    found = await look()
+                except (Retry, Down) as exc:
+                    failures += 1
+                    pause = exc.after if isinstance(exc, Retry) else _RETRY.compute_ceiling(failures)
+                    waits = waits or [pause]
+                    continue
+                if found is not None:
+                    return found
+        except DeadlinePassed:
+            raise unknown from None
+        return None
+
+    async def _sleep(self, seconds: float, deadline: float) -> None:
+        if self._clock.monotonic() + seconds > deadline:
+            raise DeadlinePassed
+        await self._clock.sleep(seconds)
+
+
+def find_submission(own: tuple[Item, ...], draft: Draft, since: datetime) -> Ref | None:
+    """Find the submission that a draft became, by place, title and time."""
+    for item in own:
+        same_place = item.place.casefold() == draft.place.casefold()
+        if same_place and item.title.strip() == draft.title.strip() and item.created_at >= since:
+            return item.ref
+    return None

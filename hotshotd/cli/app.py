@@ -1,0 +1,134 @@
+"""Puts a daemon together: the one place where supervisor, control socket, quota process and workers meet."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from hotshotd import __version__
+from hotshotd.clock import SystemClock, fresh_random
+from hotshotd.config.loaded import Loaded, LoadedBot
+from hotshotd.config.schema import MainConfig
+from hotshotd.control.handlers import Exchange, handle
+from hotshotd.control.server import ControlServer, bind_unix
+from hotshotd.errors import ConfigError, ExitCode
+from hotshotd.log import get_logger
+from hotshotd.loop import Loop
+from hotshotd.quota.server import serve
+from hotshotd.supervisor.bot import Spawner
+from hotshotd.supervisor.commands import Commands
+from hotshotd.supervisor.notices import Notices
+from hotshotd.supervisor.process import Child, spawn
+from hotshotd.supervisor.quota import QuotaChild
+from hotshotd.supervisor.supervisor import Load, Supervisor
+from hotshotd.supervisor.warm import warm
+from hotshotd.supervisor.wishes import Wishes
+from hotshotd.systemd import Notifier
+from hotshotd.wire import Json
+from hotshotd.worker.entry import run_worker
+
+_log = get_logger()
+
+#: Mode of the operator's socket (its group may steer) and of the workers' (the daemon's user alone).
+CONTROL_MODE, QUOTA_MODE = 0o660, 0o600
+
+
+def run_daemon(loaded: Loaded, load: Load) -> ExitCode:
+    """Run until a signal ends it.
+
+    Raises:
+        ConfigError: If a folder or socket can't be used, or another daemon uses it.
+    """
+    main = loaded.main
+    assert main is not None, "checked by the caller"
+    state_dir, runtime_dir = _make_folder(main.state_dir), _make_folder(main.runtime_dir)
+    # Held for life: a lock goes when its process does, whatever ends it (flock(2)).
+    locks = [_lock(state_dir), _lock(runtime_dir)]
+    _log.info("daemon.starting", version=__version__, bots=len(loaded.bots), invalid=len(loaded.invalid))
+    clock, chance = SystemClock(), fresh_random()
+    loop = Loop(clock)
+    notifier = Notifier()
+    quota_listener = bind_unix(runtime_dir / "quota.sock", mode=QUOTA_MODE, backlog=512)
+    control_listener = bind_unix(runtime_dir / "control.sock", mode=CONTROL_MODE, backlog=64)
+    warm()
+    notices = Notices(loop, notifier)
+    quota = QuotaChild(
+        loop,
+        _make_quota_main(quota_listener, state_dir, main, notifier),
+        quota_listener,
+        chance=chance,
+        on_event=notices.on_quota_event,
+    )
+    supervisor = Supervisor(
+        loop,
+        loaded,
+        load=load,
+        quota=quota,
+        spawn=lambda current: _make_spawner(loop, current, notifier),
+        wishes=Wishes(state_dir / "paused.json"),
+        chance=chance,
+        on_change=notices.on_change,
+    )
+    notices.attend(supervisor)
+    commands = Commands(supervisor)
+    control = ControlServer(loop, control_listener, lambda exchange: _serve(commands, exchange))
+    code = supervisor.run()
+    control.close()
+    for path in (runtime_dir / "control.sock", runtime_dir / "quota.sock"):
+        path.unlink(missing_ok=True)
+    for lock in locks:
+        os.close(lock)
+    _log.info("daemon.stopped")
+    return code
+
+
+def _serve(commands: Commands, exchange: Exchange) -> None:
+    handle(commands, exchange)
+
+
+def _make_spawner(loop: Loop, current: Loaded, notifier: Notifier) -> Spawner:
+    main = current.main
+    assert main is not None
+
+    def spawn_worker(loaded: LoadedBot, *, paused: bool, on_message: Callable[[Json], None]) -> Child:
+        def be_worker(channel: socket.socket) -> int:
+            notifier.close()
+            return run_worker(channel, config=loaded.config, main=main, paused=paused)
+
+        return spawn(loop, be_worker, on_message=on_message)
+
+    return spawn_worker
+
+
+def _make_quota_main(
+    listener: socket.socket, state_dir: Path, main: MainConfig, notifier: Notifier
+) -> Callable[[socket.socket], int]:
+    def be_quota(channel: socket.socket) -> int:
+        notifier.close()
+        serve(listener=listener, channel=channel, state_dir=state_dir, clock=SystemClock(), log=get_logger())
+        return 0
+
+    return be_quota
+
+
+def _make_folder(path: Path) -> Path:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ConfigError(f"{path}: can't make this folder ({exc.strerror}); make it, or set another in the main config") from exc
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigError(f"{path}: this user may not write there; set its owner right, or set another folder")
+    return path
+
+
+def _lock(folder: Path) -> int:
+    number = os.open(folder / "hotshotd.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        os.close(number)
+        raise ConfigError(f"{folder}: another hotshotd uses this folder; stop it, or give this one folders of its own") from exc
+    return number

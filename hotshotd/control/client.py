@@ -1,0 +1,95 @@
+"""The operator's side of the control socket."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from hotshotd.errors import ControlError, DaemonNotRunning
+from hotshotd.wire import Json, LineBuffer, encode
+
+#: Seconds a command may take: a pause waits 30 s for a write, a reload 10 s.
+TIMEOUT_SECONDS = 45.0
+
+
+class CommandFailed(ControlError):
+    """The daemon refused a command; `reply_code` says which way."""
+
+    def __init__(self, message: str, *, reply_code: str) -> None:
+        super().__init__(message)
+        self.reply_code = reply_code
+
+
+class ControlClient:
+    """One connection a command; blocks until the reply is there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def request(self, message: Json, *, timeout_seconds: float = TIMEOUT_SECONDS) -> Json:
+        """Send a command and give its data.
+
+        Raises:
+            DaemonNotRunning: Nobody listens.
+            CommandFailed: The daemon said no.
+            ControlError: No reply came in time, or one that is no reply, or the socket refuses us.
+        """
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(timeout_seconds)
+            self._connect(sock)
+            try:
+                sock.sendall(encode({"id": 1, **message}))
+                reply = self._read_reply(sock)
+            except TimeoutError as exc:
+                raise ControlError(f"the daemon did not answer within {timeout_seconds:g} s") from exc
+            except OSError as exc:
+                raise DaemonNotRunning(f"the daemon went away during the command ({exc.strerror})") from exc
+        if reply.get("ok"):
+            data = reply.get("data")
+            return data if isinstance(data, dict) else {}
+        raise CommandFailed(str(reply.get("message")), reply_code=str(reply.get("code")))
+
+    def _connect(self, sock: socket.socket) -> None:
+        try:
+            sock.connect(str(self._path))
+        except PermissionError as exc:
+            raise ControlError(
+                f"{self._path}: permission denied; be root, the daemon's user, or a member of its group"
+            ) from exc
+        except OSError as exc:
+            raise DaemonNotRunning(f"the daemon is not running (nobody listens on {self._path})") from exc
+
+    def _read_reply(self, sock: socket.socket) -> Json:
+        buffer = LineBuffer()
+        while True:
+            data = sock.recv(65536)
+            if not data:
+                raise DaemonNotRunning("the daemon went away during the command")
+            messages = buffer.feed(data)
+            if messages:
+                return messages[0]
+
+
+def find_socket(*, runtime_dir: Path | None = None, explicit: Path | None = None) -> Path:
+    """Give the socket to use: `--socket`, the configured folder, $HOTSHOT_SOCKET, the system's, the user's."""
+    if explicit is not None:
+        return explicit
+    if runtime_dir is not None:
+        return runtime_dir / "control.sock"
+    if os.environ.get("HOTSHOT_SOCKET"):
+        return Path(os.environ["HOTSHOT_SOCKET"])
+    system = Path("/run/hotshot/control.sock")
+    xdg = os.environ.get("XDG_RUNTIME_DIR")
+    if not _exists(system) and xdg:
+        return Path(xdg) / "hotshot" / "control.sock"
+    return system
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        return True
+
+

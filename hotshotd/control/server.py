@@ -1,0 +1,160 @@
+"""The operator's socket, served from the supervisor's loop: no thread, no blocking, bounded in every way."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hotshotd.control.handlers import Exchange
+from hotshotd.errors import ConfigError, ProtocolError
+from hotshotd.loop import Loop, Timer
+from hotshotd.wire import MAX_REQUEST_BYTES, Json, LineBuffer, encode
+
+#: Connections served at once; more are closed at once.
+MAX_CONNECTIONS = 64
+#: Seconds after which an idle or unread connection is closed.
+IDLE_SECONDS = 60.0
+
+
+def bind_unix(path: Path, *, mode: int, backlog: int) -> socket.socket:
+    """Listen on a Unix socket, in place of a stale one.
+
+    The caller holds the folder's lock, so a socket that is there was left by a daemon that died.
+
+    Raises:
+        ConfigError: If the path can't be used; the message says why and what to do.
+    """
+    # sockaddr_un has 108 bytes, the closing zero included (unix(7)).
+    if len(os.fsencode(path)) > 107:
+        raise ConfigError(f"{path}: too long for a socket; set a shorter runtime_dir")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        # The umask, not a later chmod, so that there is no moment with the wrong mode.
+        old = os.umask(0o777 & ~mode)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(old)
+        listener.listen(backlog)
+    except OSError as exc:
+        listener.close()
+        raise ConfigError(f"{path}: can't listen there ({exc.strerror}); check the folder's owner and mode") from exc
+    return listener
+
+
+class ControlServer:
+    """Accepts operators and hands each request to `handle`."""
+
+    def __init__(self, loop: Loop, listener: socket.socket, handle: Callable[[Exchange], None]) -> None:
+        self._loop = loop
+        self._listener = listener
+        self._handle = handle
+        self._connections: set[_Connection] = set()
+        listener.setblocking(False)
+        loop.watch(listener, readable=self._accept)
+
+    def close(self) -> None:
+        """Take no more operators, and let go those who are here once their replies are out."""
+        self._loop.forget(self._listener)
+        self._listener.close()
+        for connection in list(self._connections):
+            connection.close()
+
+    def _accept(self) -> None:
+        try:
+            peer, _ = self._listener.accept()
+        except OSError:
+            return
+        if len(self._connections) >= MAX_CONNECTIONS:
+            peer.close()
+            return
+        self._connections.add(_Connection(self._loop, peer, self._handle, self._connections.discard))
+
+
+class _Connection:
+    def __init__(
+        self,
+        loop: Loop,
+        peer: socket.socket,
+        handle: Callable[[Exchange], None],
+        forget: Callable[[_Connection], None],
+    ) -> None:
+        self._loop = loop
+        self._peer = peer
+        self._handle = handle
+        self._forget = forget
+        self._buffer = LineBuffer(limit=MAX_REQUEST_BYTES)
+        self._unsent = b""
+        self._closing = False
+        self._idle: Timer | None = None
+        peer.setblocking(False)
+        self._watch()
+
+    def close(self) -> None:
+        if self._idle:
+            self._idle.cancel()
+        if self._peer.fileno() >= 0:
+            self._loop.forget(self._peer)
+            self._peer.close()
+        self._forget(self)
+
+    def _watch(self) -> None:
+        if self._idle:
+            self._idle.cancel()
+        self._idle = self._loop.call_later(IDLE_SECONDS, self.close)
+        self._loop.watch(self._peer, readable=self._read, writable=self._write if self._unsent else None)
+
+    def _read(self) -> None:
+        try:
+            data = self._peer.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        try:
+            requests = self._buffer.feed(data)
+        except ProtocolError as exc:
+            self._closing = True
+            self._send({"id": None, "ok": False, "code": exc.code, "message": str(exc)})
+            return
+        for request in requests:
+            self._handle(self._make_exchange(request))
+
+    def _make_exchange(self, request: Json) -> Exchange:
+        number: Any = request.get("id")
+
+        def reply(data: Json) -> None:
+            self._send({"id": number, "ok": True, "data": data})
+
+        def fail(code: str, message: str) -> None:
+            self._send({"id": number, "ok": False, "code": code, "message": message})
+
+        return Exchange(request, reply, fail)
+
+    def _send(self, message: Json) -> None:
+        if self._peer.fileno() < 0:
+            return
+        self._unsent += encode(message)
+        self._write()
+
+    def _write(self) -> None:
+        try:
+            while self._unsent:
+                sent = self._peer.send(self._unsent)
+                self._unsent = self._unsent[sent:]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.close()
+            return
+        if self._closing and not self._unsent:
+            self.close()
+        else:
+            self._watch()

@@ -1,0 +1,232 @@
+"""A text model behind any wire format: asks once, and knows the two reasons to ask once more.
+
+A 400 or 422 while optional parameters were sent: once more without them, and what was refused is remembered.
+An answer that is all reasoning and no text: once more with more tokens, remembered too. Each is an admitted
+request of its own. All else is left to the caller, in typed errors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from hotshotd._types import Chars
+from hotshotd.errors import InferenceError, InferenceGone, InferenceNonsense, InferenceRejected
+from hotshotd.inference.base import Candidates, Endpoint, Prompt
+from hotshotd.inference.habits import Habits
+from hotshotd.inference.http import TEXT_SECONDS, Answer, Call, ServiceSession, make_ask
+from hotshotd.inference.parameters import Options, make_options
+from hotshotd.inference.refusals import Problem
+
+#: Tokens added for a model that used up its own on reasoning.
+EXTRA_TOKENS = 1000
+
+#: Statuses with which servers refuse a parameter.
+_PARAMETER_STATUSES = (400, 422)
+
+_THOUGHT = re.compile(r"\s*<(think|thinking|thought|reasoning)>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
+_OPEN_THOUGHT = re.compile(r"\s*<(think|thinking|thought|reasoning)>", re.IGNORECASE)
+_CLOSED_THOUGHT = re.compile(r".*</(think|thinking|thought|reasoning)>", re.DOTALL | re.IGNORECASE)
+
+
+class NoText(InferenceNonsense):
+    """The model answered and said nothing: reasoning only, or an empty text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an answer holds. `texts` are publishable as far as the wire format goes, and may be empty."""
+
+    texts: tuple[str, ...]
+    received_chars: int
+
+
+class WireFormat(Protocol):
+    """How prompts and texts travel. `thinks` tells whether a model behind it may use up its tokens reasoning."""
+
+    name: str
+    thinks: bool
+
+    def make_path(self, model: str) -> str:
+        """Give what stands behind the endpoint's address."""
+        ...
+
+    def make_defaults(self, prompt: Prompt) -> Mapping[str, Any]:
+        """Give optional parameters that the operator need not write."""
+        ...
+
+    def make_payload(self, prompt: Prompt, *, model: str, options: Options) -> dict[str, Any]: ...
+
+    def list_texts(self, prompt: Prompt) -> tuple[str, ...]:
+        """Give the texts of the payload: they are what is charged, and what no message may quote."""
+        ...
+
+    def read(self, body: Any, *, prompt: Prompt, where: str) -> Reading:
+        """Read the JSON of an answer.
+
+        Raises:
+            InferenceNonsense: If it is not of this format.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class _Round:
+    """One `generate`: what it cost so far, and the words of the last refusal."""
+
+    prompt: Prompt
+    cost: int = 0
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTextModel:
+    """A `TextModel` on a server. Thread-safe; keeps nothing but the session's habits."""
+
+    wire: WireFormat
+    endpoint: Endpoint
+    model: str
+    session: ServiceSession = field(repr=False)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    read_seconds: float = TEXT_SECONDS
+
+    @property
+    def name(self) -> str:
+        return f"{self.endpoint.name}:{self.model}"
+
+    def cost(self, prompt: Prompt) -> Chars:
+        return Chars(self._count(prompt) if self.endpoint.metered else 0)
+
+    def generate(self, prompt: Prompt) -> Candidates:
+        """Ask for candidates: one request, or two where the first was refused or brought no text.
+
+        Raises:
+            QuotaError: A request may not leave.
+            InferenceError: Nothing usable came; `InferenceGone` also after two different prompts in a row were
+                refused with the barest of requests.
+        """
+        this = _Round(prompt)
+        try:
+            texts = self._ask_with_parameters(this)
+        except NoText:
+            if not self.wire.thinks or self._habits.extra_tokens:
+                raise
+            texts = self._ask(this, self._make_options(prompt, extra_tokens=EXTRA_TOKENS))
+            # Only now: a server may refuse so many.
+            self._habits.add_tokens(EXTRA_TOKENS)
+        self._habits.note_accepted()
+        return Candidates(texts=texts, cost=Chars(this.cost), backend=self.endpoint.name, model=self.model)
+
+    @property
+    def _habits(self) -> Habits:
+        return self.session.habits.open(self.endpoint.url, model=self.model)
+
+    def _count(self, prompt: Prompt) -> int:
+        return sum(len(text) for text in self.wire.list_texts(prompt))
+
+    def _make_options(self, prompt: Prompt, *, extra_tokens: int = 0) -> Options:
+        return make_options(
+            self.parameters,
+            wire=self.wire.name,
+            url=self.endpoint.url,
+            model=self.model,
+            habits=self._habits,
+            defaults=self.wire.make_defaults(prompt),
+            extra_tokens=extra_tokens,
+        )
+
+    def _ask_with_parameters(self, this: _Round) -> tuple[str, ...]:
+        options = self._make_options(this.prompt)
+        try:
+            return self._ask(this, options)
+        except InferenceRejected as exc:
+            if exc.too_long or exc.status not in _PARAMETER_STATUSES or options.is_bare:
+                raise
+        return self._ask_bare(this, options)
+
+    def _ask_bare(self, this: _Round, options: Options) -> tuple[str, ...]:
+        """Ask again with nothing optional; where that is taken, remember what was not."""
+        problem = this.problem
+        bare = _rename_tokens(options.strip(), problem, self._habits)
+        try:
+            texts = self._ask(this, bare)
+        except NoText:
+            _learn(options, problem, self._habits)
+            raise
+        _learn(options, problem, self._habits)
+        return texts
+
+    def _ask(self, this: _Round, options: Options) -> tuple[str, ...]:
+        prompt = this.prompt
+        ask = make_ask(self.endpoint, chars=self._count(prompt), model=self.model)
+
+        def parse(answer: Answer) -> Reading:
+            this.cost += ask.chars
+            reading = self.wire.read(answer.json, prompt=prompt, where=answer.where)
+            if not reading.texts:
+                raise NoText(f"{answer.where} answered without any text, or with reasoning only")
+            return reading
+
+        def refine(problem: Problem, error: InferenceError) -> InferenceError:
+            this.cost += ask.chars
+            this.problem = problem
+            return self._refine(problem, error, this, options)
+
+        call = Call(
+            endpoint=self.endpoint,
+            path=self.wire.make_path(self.model),
+            payload=self.wire.make_payload(prompt, model=self.model, options=options),
+            ask=ask,
+            read_seconds=self.read_seconds,
+            headers={"x-use-cache": "false"} if self.wire.name == "hf" else {},
+            sent_texts=self.wire.list_texts(prompt),
+        )
+        return self.session.post_json(
+            call, parse=parse, refine=refine, measure=lambda reading: reading.received_chars
+        ).texts
+
+    def _refine(self, problem: Problem, error: InferenceError, this: _Round, options: Options) -> InferenceError:
+        """Tell a refused model from a refused prompt: see the class's `generate`."""
+        if not isinstance(error, InferenceRejected) or error.too_long:
+            return error
+        gone = InferenceGone(f"{error}; the model counts as gone: check `model` and `url`", status=error.status)
+        if problem.says_model_gone(self.model) and not _named(options, problem):
+            return gone
+        if not options.is_bare:
+            return error
+        is_second = self._habits.note_refused(_identify(this.prompt))
+        return gone if problem.names(self.model) or is_second else error
+
+
+def remove_thought(text: str) -> str:
+    """Give what a model says after its thoughts; "" if it never came to the end of them."""
+    text = _THOUGHT.sub("", text, count=1) if _THOUGHT.match(text) else text
+    if _OPEN_THOUGHT.match(text):
+        return ""
+    # A template may have written the opening tag into the prompt, so that only the closing one comes back.
+    return _CLOSED_THOUGHT.sub("", text, count=1).strip()
+
+
+def _named(options: Options, problem: Problem | None) -> frozenset[str]:
+    """Give the optional parameters that a refusal names as words."""
+    text = problem.text if problem else ""
+    return frozenset(name for name in options.optional if re.search(rf"\b{re.escape(name)}\b", text))
+
+
+def _learn(options: Options, problem: Problem | None, habits: Habits) -> None:
+    habits.leave_out(_named(options, problem) or options.optional)
+
+
+def _rename_tokens(options: Options, problem: Problem | None, habits: Habits) -> Options:
+    if problem is None or "max_tokens" not in options.required or not problem.names("max_completion_tokens"):
+        return options
+    habits.call_it("max_tokens", "max_completion_tokens")
+    return Options(required={"max_completion_tokens": options.required["max_tokens"]})
+
+
+def _identify(prompt: Prompt) -> str:
+    texts = (prompt.text, *(message.text for message in prompt.messages))
+    return hashlib.sha256("\0".join(texts).encode("utf-8", "replace")).hexdigest()

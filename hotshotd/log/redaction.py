@@ -1,0 +1,131 @@
+"""Take secrets out of text before anybody sees it.
+
+Two nets. The exact one knows the secrets that were registered, in every spelling in which libraries
+print them. The coarse one knows the shapes of credentials (headers, query parameters, key prefixes)
+and catches what nobody registered. `register_secret` and `redact` are the process's own; a
+`Redactor` of one's own is for tests.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+import urllib.parse
+from collections.abc import Collection, Iterator
+
+#: What stands in a secret's place.
+MASK = "***"
+
+#: Shorter values are not registered: taking "me" out of a log leaves no log.
+MIN_SECRET_CHARS = 4
+
+#: A base64 fragment shorter than this is likelier to be a word than a secret.
+_MIN_BASE64_CHARS = 6
+
+_NAMES = (
+    r"(?:api[-_]?key|x[-_]api[-_]key|ocp-apim-subscription-key|access[-_]?token|refresh[-_]?token|client[-_]?secret"
+    r"|password|passwd|secret)"
+)
+
+#: Shapes of credentials. Group 1 is kept, the rest is masked.
+_SHAPES = (
+    # Authorization: Bearer x, {'Authorization': 'Basic x'}
+    r"(authorization\\?[\"']?\s*[:=]\s*\\?[\"']?)(?:[a-z]+\s+)?[^\s\"',;\\]+",
+    # A long word after the scheme; "basic authentication" is none.
+    r"\b((?:bearer|basic)\s+)[a-z0-9._~+/=-]{16,}",
+    # ?key=x&token=y; these short names mean a secret only inside an address.
+    r"([?&;](?:key|token|code|sig|signature)=)[^&\s\"'<>#]+",
+    # password=x in a form body or a message
+    rf"(?<![a-z0-9])({_NAMES}=)[^&\s\"'<>]+",
+    # "password": "x", ('password', 'x'), escaped quotes included
+    rf"(\\?[\"']{_NAMES}\\?[\"']\s*[:,]\s*\\?[\"'])[^\"'\\]+",
+    # x-api-key: x
+    rf"(?<![a-z0-9\"'])({_NAMES}:\s+)[^\s\"',;]{{8,}}",
+    # https://user:password@host
+    r"(://)[^/\s:@\"']+:[^/\s@\"']+(?=@)",
+    # Keys that wear their maker's prefix: Hugging Face, OpenAI and OpenRouter, Groq, Google.
+    r"()\b(?:hf_[a-z0-9]{20,}|sk-[a-z0-9_-]{20,}|gsk_[a-z0-9]{20,}|AIza[a-z0-9_-]{30,})",
+)
+_SHAPE = re.compile("|".join(f"(?:{shape})" for shape in _SHAPES), re.IGNORECASE)
+
+
+def _mask_shape(match: re.Match[str]) -> str:
+    return next((kept for kept in match.groups() if kept is not None), "") + MASK
+
+
+def _spell_base64(secret: bytes) -> Iterator[str]:
+    """Give the part of the base64 text that is the same whatever stands before and after the secret.
+
+    A Basic header holds base64(id:secret), in which the secret may start at any of three places in a
+    group of three bytes.
+    """
+    for before, lost in ((0, 0), (1, 2), (2, 3)):
+        whole = (before + len(secret)) // 3 * 4
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            fragment = encode(b"\0" * before + secret).decode()[lost:whole]
+            if len(fragment) >= _MIN_BASE64_CHARS:
+                yield fragment
+
+
+#: The letters beside a fragment hold the secret's first and last bits.
+_BESIDE_BASE64 = "[A-Za-z0-9+/_=-]{0,4}"
+
+
+def _spell(secret: str) -> Iterator[str]:
+    yield secret
+    for quoted in (
+        urllib.parse.quote(secret, safe=""),
+        urllib.parse.quote(secret),
+        urllib.parse.quote_plus(secret),
+    ):
+        yield quoted
+        yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), quoted)
+    for ensure_ascii in (True, False):
+        once = json.dumps(secret, ensure_ascii=ensure_ascii)[1:-1]
+        yield once
+        # JSON that a service quotes in its own JSON.
+        yield json.dumps(once)[1:-1]
+    yield repr(secret)[1:-1]
+
+
+def _compile(secrets: Collection[str]) -> re.Pattern[str]:
+    # Longest first, or a secret that begins with another one would show its tail.
+    plain = sorted({spelling for secret in secrets for spelling in _spell(secret)}, key=len, reverse=True)
+    fragments = sorted({part for secret in secrets for part in _spell_base64(secret.encode())}, key=len, reverse=True)
+    around = [f"{_BESIDE_BASE64}{re.escape(part)}{_BESIDE_BASE64}" for part in fragments]
+    return re.compile("|".join([*map(re.escape, plain), *around]))
+
+
+class Redactor:
+    """Knows secrets and masks them. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._secrets: frozenset[str] = frozenset()
+        self._exact: re.Pattern[str] | None = None
+
+    def register(self, secret: str) -> None:
+        """Mask `secret` from now on, also URL-encoded, JSON-escaped, and in base64 within a Basic header.
+
+        Space around it is no part of it. Values under `MIN_SECRET_CHARS` characters are left alone.
+        """
+        secret = secret.strip().encode(errors="replace").decode()
+        if len(secret) < MIN_SECRET_CHARS:
+            return
+        with self._lock:
+            self._secrets |= {secret}
+            self._exact = _compile(self._secrets)
+
+    def redact(self, text: str) -> str:
+        """Give `text` with every secret masked."""
+        if self._exact is not None:
+            text = self._exact.sub(MASK, text)
+        return _SHAPE.sub(_mask_shape, text)
+
+
+_redactor = Redactor()
+
+register_secret = _redactor.register
+redact = _redactor.redact

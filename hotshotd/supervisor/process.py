@@ -1,0 +1,192 @@
+"""One forked child and the socket to it.
+
+A fork is safe only while the supervisor has a single thread; the child gets a copy of all it needs by memory, closes every
+descriptor but its own, and never returns into the supervisor's code.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+from hotshotd.errors import HotshotError, ProtocolError
+from hotshotd.loop import Loop
+from hotshotd.wire import Json, LineBuffer, encode
+
+_PR_SET_PDEATHSIG = 1
+
+#: Unsent bytes to a child that does not read, past which it counts as dead.
+_MAX_BACKLOG_BYTES = 1024 * 1024
+
+ChildMain = Callable[[socket.socket], int]
+
+
+class SpawnError(HotshotError):
+    """A child can't be made: too many processes, or no memory."""
+
+    code = "spawn"
+
+
+class Child:
+    """A child process, its channel, and what it says; made by `spawn`."""
+
+    def __init__(self, loop: Loop, *, pid: int, channel: socket.socket, on_message: Callable[[Json], None]) -> None:
+        self.pid = pid
+        self._loop = loop
+        self._channel = channel
+        self._on_message = on_message
+        self._buffer = LineBuffer()
+        self._unsent = b""
+        channel.setblocking(False)
+        loop.watch(channel, readable=self._read)
+
+    def send(self, message: Json) -> None:
+        """Queue a message; never blocks. A child that does not read for long is killed."""
+        self._unsent += encode(message)
+        self._write()
+
+    def signal(self, number: int) -> None:
+        """Send a signal; harmless when the child is gone but not yet reaped."""
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            pass
+
+    def kill(self) -> None:
+        # A stopped process takes no other signal.
+        self.signal(signal.SIGKILL)
+
+    def drain(self) -> None:
+        """Read what a dead child said last, then let its channel go."""
+        self._read()
+        self.close()
+
+    def close(self) -> None:
+        if self._channel.fileno() >= 0:
+            self._loop.forget(self._channel)
+            self._channel.close()
+
+    def _read(self) -> None:
+        while self._channel.fileno() >= 0:
+            try:
+                data = self._channel.recv(65536)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self.close()
+                return
+            try:
+                messages = self._buffer.feed(data)
+            except ProtocolError:
+                self.kill()
+                return
+            for message in messages:
+                self._on_message(message)
+
+    def _write(self) -> None:
+        if self._channel.fileno() < 0:
+            return
+        try:
+            while self._unsent:
+                sent = self._channel.send(self._unsent)
+                self._unsent = self._unsent[sent:]
+        except BlockingIOError:
+            if len(self._unsent) > _MAX_BACKLOG_BYTES:
+                self.kill()
+        except OSError:
+            self._unsent = b""
+        if self._channel.fileno() >= 0:
+            self._loop.watch(self._channel, readable=self._read, writable=self._write if self._unsent else None)
+
+
+def spawn(
+    loop: Loop,
+    main: ChildMain,
+    *,
+    on_message: Callable[[Json], None],
+    keep: Sequence[socket.socket] = (),
+    dies_with_parent: bool = True,
+) -> Child:
+    """Fork a child that runs `main(channel)` and exits with what it returns.
+
+    `keep` lists sockets that the child may use besides its channel. With `dies_with_parent` the kernel kills it when the
+    supervisor dies by any cause (prctl(2), PR_SET_PDEATHSIG); without, it must end by itself on end of file.
+
+    Raises:
+        SpawnError: If the system refuses.
+    """
+    if threading.active_count() != 1:
+        raise AssertionError("fork beside threads")
+    ours, theirs = socket.socketpair()
+    parent = os.getpid()
+    try:
+        pid = os.fork()
+    except OSError as exc:
+        ours.close()
+        theirs.close()
+        raise SpawnError(f"can't start a process: {exc.strerror}; free memory or raise TasksMax/ulimit -u") from exc
+    if pid == 0:
+        _run_child(loop, main, ours=ours, channel=theirs, keep=keep, parent=parent, dies=dies_with_parent)
+    theirs.close()
+    return Child(loop, pid=pid, channel=ours, on_message=on_message)
+
+
+def _run_child(
+    loop: Loop,
+    main: ChildMain,
+    *,
+    ours: socket.socket,
+    channel: socket.socket,
+    keep: Sequence[socket.socket],
+    parent: int,
+    dies: bool,
+) -> None:
+    """Be the child; never returns, whatever happens."""
+    code = 1
+    try:
+        _reset_signals()
+        if dies:
+            _die_with(parent)
+        ours.close()
+        _close_others(loop, {channel.fileno(), *(sock.fileno() for sock in keep)})
+        code = main(channel)
+    except BaseException:  # noqa: BLE001 - the top of a process
+        # log.py has put its own hook here, so that a traceback is a log line like any other.
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stderr.flush()
+        # Not sys.exit(): the supervisor's frames, buffers and exit handlers are copies that must not run here.
+        os._exit(code)
+
+
+def _reset_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    # Ctrl-C reaches the whole foreground group; only the supervisor decides what follows.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _die_with(parent: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    # The parent may have died between fork and prctl.
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _close_others(loop: Loop, keep: set[int]) -> None:
+    loop.close()
+    for name in os.listdir("/proc/self/fd"):
+        number = int(name)
+        if number > 2 and number not in keep:
+            try:
+                os.close(number)
+            except OSError:
+                pass

@@ -1,0 +1,60 @@
+"""Messages between our own processes: one JSON object a line, UTF-8, over a Unix stream socket.
+
+A request carries an `id` that its reply repeats. A reply is `{"id", "ok": true, ...}` or
+`{"id", "ok": false, "code", "message"}`, never both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hotshotd.errors import ProtocolError
+
+#: The longest line that is read, in bytes. A status of 200 bots is about 100 kB.
+MAX_LINE_BYTES = 4 * 1024 * 1024
+
+#: The longest request that is read from an operator or a worker, in bytes.
+MAX_REQUEST_BYTES = 64 * 1024
+
+Json = dict[str, Any]
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """Make one line of a message."""
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
+
+
+def decode(line: bytes) -> Json:
+    """Make a message of one line.
+
+    Raises:
+        ProtocolError: If it is not one JSON object.
+    """
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError) as exc:
+        raise ProtocolError("not JSON") from exc
+    if not isinstance(message, dict):
+        raise ProtocolError("not a JSON object")
+    return message
+
+
+class LineBuffer:
+    """Bytes in, whole messages out."""
+
+    def __init__(self, *, limit: int = MAX_LINE_BYTES) -> None:
+        self._limit = limit
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Json]:
+        """Give the messages that `data` completes.
+
+        Raises:
+            ProtocolError: If a line is no message, or longer than the limit; the connection is then of no use.
+        """
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > self._limit or any(len(line) > self._limit for line in lines):
+            raise ProtocolError(f"a message is longer than {self._limit} bytes")
+        return [decode(line) for line in lines if line.strip()]

@@ -1,0 +1,86 @@
+"""Blocking calls taken off the worker's loop, each with a limit after which the worker counts as stuck."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import TypeVar
+
+from hotshotd.clock import Clock
+from hotshotd.inference.base import Candidates, Judgement, Moderator, Prompt, Ranker, TextModel
+
+T = TypeVar("T")
+
+#: Seconds past its limit after which a call is taken to hang for ever: no thread can be ended from outside.
+SLACK_SECONDS = 30.0
+#: Limits by what is asked: connecting and reading, a second request after a refusal included; seconds.
+TEXT_SECONDS = 260.0
+SMALL_SECONDS = 80.0
+LOCAL_SECONDS = 10.0
+
+
+class Calls:
+    """A few threads for calls that block. Made in the worker, after the fork; threads start when they are needed."""
+
+    def __init__(self, clock: Clock, *, threads: int) -> None:
+        self._clock = clock
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="call")
+        self._numbers = count()
+        self._deadlines: dict[int, float] = {}
+
+    async def run(self, call: Callable[[], T], *, limit_seconds: float) -> T:
+        """Run a call in a thread. Cancelling the caller drops the answer; the call itself goes on to its end."""
+        number = next(self._numbers)
+
+        def run() -> T:
+            # From here, not from when it was queued: waiting for a thread is no hanging.
+            self._deadlines[number] = self._clock.monotonic() + limit_seconds
+            try:
+                return call()
+            finally:
+                self._deadlines.pop(number, None)
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+
+    def is_stuck(self) -> bool:
+        """Tell whether a call is past its limit by more than the slack."""
+        now = self._clock.monotonic()
+        return any(now > deadline + SLACK_SECONDS for deadline in list(self._deadlines.values()))
+
+
+class OffLoopText:
+    """A text model with an asynchronous face."""
+
+    def __init__(self, model: TextModel, calls: Calls) -> None:
+        self.name = model.name
+        self._model = model
+        self._calls = calls
+
+    async def generate(self, prompt: Prompt) -> Candidates:
+        return await self._calls.run(lambda: self._model.generate(prompt), limit_seconds=TEXT_SECONDS)
+
+
+class OffLoopRanker:
+    """A ranker with an asynchronous face."""
+
+    def __init__(self, ranker: Ranker, calls: Calls) -> None:
+        self.name = ranker.name
+        self._ranker = ranker
+        self._calls = calls
+
+    async def score(self, context: Sequence[str], reply: str) -> float:
+        return await self._calls.run(lambda: self._ranker.score(context, reply), limit_seconds=SMALL_SECONDS)
+
+
+class OffLoopModerator:
+    """A moderator with an asynchronous face."""
+
+    def __init__(self, moderator: Moderator, calls: Calls) -> None:
+        self.name = moderator.name
+        self._moderator = moderator
+        self._calls = calls
+
+    async def judge(self, text: str) -> Judgement:
+        return await self._calls.run(lambda: self._moderator.judge(text), limit_seconds=SMALL_SECONDS)

@@ -1,0 +1,77 @@
+"""What the worker has read: each thing is handled once, and its notice is taken off the inbox when it is done."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+from hotshotd.platform import Notice, Ref
+
+K = TypeVar("K", bound=Hashable)
+
+#: Things remembered; listings show a few hundred at most.
+MEMORY = 5000
+
+
+class Recent(Generic[K]):
+    """A set that forgets its oldest members."""
+
+    def __init__(self, size: int = MEMORY) -> None:
+        self._size = size
+        self._members: OrderedDict[K, None] = OrderedDict()
+
+    def __contains__(self, member: object) -> bool:
+        return member in self._members
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._members)
+
+    def add(self, member: K) -> bool:
+        """Take a member in; False when it was there already."""
+        if member in self._members:
+            return False
+        self._members[member] = None
+        if len(self._members) > self._size:
+            self._members.popitem(last=False)
+        return True
+
+
+class Desk:
+    """Which things were handled, which are in work, and which notices wait to be marked read."""
+
+    def __init__(self) -> None:
+        self._handled: Recent[Ref] = Recent()
+        self._in_work: set[Ref] = set()
+        self._notices: dict[Ref, Ref] = {}
+        self._done: dict[Ref, None] = {}
+
+    def begin(self, ref: Ref) -> bool:
+        """Take a thing in hand; False when it was, or is, already."""
+        if not self._handled.add(ref):
+            return False
+        self._in_work.add(ref)
+        return True
+
+    def note(self, notice: Notice) -> None:
+        """Remember a thing's notice; one of a thing that is done is to be marked read now."""
+        if notice.item.ref in self._handled and notice.item.ref not in self._in_work:
+            self._done[notice.ref] = None
+        else:
+            self._notices[notice.item.ref] = notice.ref
+
+    def finish(self, ref: Ref, *, mark: bool) -> None:
+        """Note that a thing is done; with `mark` its notice is to be marked read."""
+        self._in_work.discard(ref)
+        notice = self._notices.pop(ref, None)
+        if notice is not None and mark:
+            self._done[notice] = None
+
+    def take_done(self) -> list[Ref]:
+        """Give the notices to mark read, and forget them."""
+        done, self._done = list(self._done), {}
+        return done
+
+    def put_back(self, notices: list[Ref]) -> None:
+        """Take notices back that could not be marked."""
+        self._done = {**dict.fromkeys(notices), **self._done}

@@ -1,0 +1,108 @@
+"""The worker's end of the channel to the supervisor: commands in, news out.
+
+Beats come from the loop that does the work, so a loop that hangs falls silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from hotshotd._types import Role
+from hotshotd.log import get_logger
+from hotshotd.wire import Json, LineBuffer, encode
+
+_log = get_logger()
+
+#: Seconds between two signs of life; the supervisor waits three times as long.
+BEAT_SECONDS = 10.0
+#: Seconds that news are gathered before they are sent, so that a burst is one message.
+GATHER_SECONDS = 0.1
+
+
+class Link:
+    """News and commands over one socket. Lives in the worker's loop; no method blocks."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._buffer = LineBuffer()
+        self._counts: Counter[str] = Counter()
+        self._report: Json = {}
+        self._gathering = False
+        self._degraded: dict[Role, str] = {}
+
+    def open(self, on_command: Callable[[Json], None], on_end: Callable[[], None]) -> None:
+        """Start to read commands; `on_end` is called when the supervisor is gone."""
+        self._channel.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._channel, self._read, on_command, on_end)
+
+    def send(self, message: Json) -> None:
+        """Send at once. What a supervisor that does not read can't take is lost; it will be killed or die itself."""
+        try:
+            self._channel.send(encode(message))
+        except (BlockingIOError, OSError):
+            _log.debug("link.lost", message_event=message.get("event"))
+
+    def report(self, **facts: Any) -> None:
+        """Pass on facts for `status`, such as `next_post_at`; gathered for a moment."""
+        self._report.update(facts)
+        self._gather()
+
+    def flush(self) -> None:
+        """Send what was gathered."""
+        self._gathering = False
+        if self._counts:
+            self.send({"event": "counts", "add": dict(self._counts)})
+            self._counts.clear()
+        if self._report:
+            self.send({"event": "report", "report": self._report})
+            self._report = {}
+
+    # -- `hotshotd.brain.ports.News` -----------------------------------------------------------
+
+    def count(self, what: str) -> None:
+        self._counts[what] += 1
+        self._gather()
+
+    def trouble(self, message: str) -> None:
+        self.report(last_error=message[:500])
+
+    def degraded(self, role: Role, *, why: str | None) -> None:
+        if why is None and role not in self._degraded:
+            return
+        if why is not None and role not in self._degraded:
+            # Said once, not for every item that goes without.
+            _log.warning("role.degraded", role=role.value, reason=why)
+        if why is None:
+            del self._degraded[role]
+            _log.info("role.restored", role=role.value)
+        else:
+            self._degraded[role] = why
+        self.report(degraded=sorted(role.value for role in self._degraded))
+
+    def event(self, event: str, **facts: object) -> None:
+        _log.info(event, **facts)
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _gather(self) -> None:
+        if not self._gathering:
+            self._gathering = True
+            asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush)
+
+    def _read(self, on_command: Callable[[Json], None], on_end: Callable[[], None]) -> None:
+        try:
+            data = self._channel.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._channel)
+            on_end()
+            return
+        for command in self._buffer.feed(data):
+            on_command(command)

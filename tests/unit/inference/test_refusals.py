@@ -1,0 +1,210 @@
+"""What error answers mean, whatever shape they come in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from hotshotd.errors import InferenceError, InferenceGone, InferenceRejected, InferenceUnavailable
+from hotshotd.inference.refusals import MAX_CAUSE, Problem, make_error, read_cause, read_problem, read_problem_inside
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def read(status: int, body: Any = "", *, headers: dict[str, str] | None = None, sent: tuple[str, ...] = ()) -> Problem:
+    return read_problem(status, body, headers=headers or {}, secrets=("sk-very-secret",), sent=sent, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (301, InferenceGone),
+        (302, InferenceUnavailable),
+        (307, InferenceUnavailable),
+        (308, InferenceGone),
+        (400, InferenceRejected),
+        (401, InferenceGone),
+        (402, InferenceGone),
+        (403, InferenceGone),
+        (404, InferenceGone),
+        (405, InferenceGone),
+        (406, InferenceRejected),
+        (408, InferenceUnavailable),
+        (409, InferenceUnavailable),
+        (410, InferenceGone),
+        (413, InferenceRejected),
+        (422, InferenceRejected),
+        (424, InferenceUnavailable),
+        (425, InferenceUnavailable),
+        (429, InferenceUnavailable),
+        (451, InferenceRejected),
+        (500, InferenceUnavailable),
+        (503, InferenceUnavailable),
+        (504, InferenceUnavailable),
+        (520, InferenceUnavailable),
+        (529, InferenceUnavailable),
+    ],
+)
+def test_make_error__has_a_kind_for_each_status(status: int, kind: type[InferenceError]) -> None:
+    """Each status of the table becomes its exception, and carries the service's name."""
+    error = make_error(read(status), where="hf (host)")
+    assert type(error) is kind
+    assert str(error).startswith(f"hf (host) answered {status}")
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        ({"error": "Model X is loading"}, "Model X is loading"),
+        ({"error": {"message": "bad model", "type": "t", "code": None}}, "bad model"),
+        ([{"error": {"code": 400, "message": "Invalid JSON", "status": "INVALID_ARGUMENT"}}], "Invalid JSON"),
+        ({"detail": "Not Found"}, "Not Found"),
+        ({"detail": [{"loc": ["body", "top_k"], "msg": "extra", "input": "the prompt"}]}, "body.top_k: extra"),
+        ({"title": "Forbidden", "detail": "No access"}, "Forbidden: No access"),
+        ({"title": "Forbidden"}, "Forbidden"),
+        ({"success": False, "errors": [{"code": 7000, "message": "No route"}]}, "No route"),
+        ({"message": "nope"}, "nope"),
+        (["first", "second"], "first"),
+        ("plain text", "plain text"),
+        (None, ""),
+        ({"error": {"code": 5}}, ""),
+        ({"error": []}, ""),
+    ],
+)
+def test_read_cause__knows_each_shape(body: Any, cause: str) -> None:
+    """A sentence is found in every error body that a known service sends."""
+    assert read_cause(body) == cause
+
+
+def test_read_problem__cuts_a_page_of_html_to_its_words() -> None:
+    """A proxy's HTML page is one short line without tags."""
+    problem = read(502, "<html><head><style>x{}</style><title>502 Bad\nGateway</title></head>" + "<p>word</p>" * 500)
+    assert problem.cause.startswith("502 Bad Gateway word")
+    assert len(problem.cause) == MAX_CAUSE
+
+
+def test_read_problem__never_quotes_key_or_prompt() -> None:
+    """An echo of what was sent is cut out of the quotation, also where its line breaks are escaped."""
+    prompt = "Once upon a midnight dreary,\nwhile I pondered, weak and weary"
+    body = {"error": f"bad input {prompt!r} with key sk-very-secret!"}
+    assert read(400, body, sent=(prompt,)).cause == "bad input '[…]' with key ***!"
+
+
+def test_read_problem__keeps_short_words_that_were_sent_by_chance() -> None:
+    """A prompt of one common word does not tear the message."""
+    assert read(400, "the word is not ok", sent=("is",)).cause == "the word is not ok"
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (413, "whatever"),
+        (400, "This model's maximum context length is 2048 tokens. However, you requested 3000"),
+        (400, "context_length_exceeded"),
+        (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 1024. Given: 900 and 250"),
+        (400, "Comment text too long."),
+        (400, "the request exceeds the available context size"),
+        (400, "Please reduce the length of the messages or completion."),
+    ],
+)
+def test_make_error__tells_a_text_that_is_too_long(status: int, text: str) -> None:
+    """A refusal for length is marked, so that the caller can shorten."""
+    error = make_error(read(status, {"error": {"message": text}}), where="x")
+    assert isinstance(error, InferenceRejected)
+    assert error.too_long
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+        "top_k: Extra inputs are not permitted",
+        "temperature must be <= 2",
+    ],
+)
+def test_make_error__does_not_take_a_parameter_for_length(text: str) -> None:
+    """A refused parameter is no reason to shorten the prompt."""
+    error = make_error(read(400, {"error": {"message": text}}), where="x")
+    assert isinstance(error, InferenceRejected)
+    assert not error.too_long
+
+
+def test_read_problem__takes_an_empty_purse_for_one() -> None:
+    """OpenAI answers 429 without credit: that does not pass by waiting."""
+    problem = read(429, {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}})
+    assert isinstance(make_error(problem, where="openai"), InferenceGone)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_gone"),
+    [
+        ("The requested model 'org/Big-7B' is not supported by any provider you have enabled.", True),
+        ("The model `org/big-7b` has been decommissioned", True),
+        ("org/big-7b is not a valid model ID", True),
+        ("org/big-7b: temperature must be positive", False),
+        ("The requested model is not supported", False),
+    ],
+)
+def test_says_model_gone__wants_the_name_and_the_verdict(text: str, is_gone: bool) -> None:
+    """A 400 counts against a model only if it names it and says that it is not served."""
+    assert read(400, {"error": text}).says_model_gone("org/Big-7B") is is_gone
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"choices": [{"message": {"content": "hi"}}]}, None),
+        ({"choices": [], "error": None}, None),
+        ([{"generated_text": "x"}], None),
+        ({"error": {"code": 429, "message": "slow"}}, 429),
+        ({"error": {"code": "402", "message": "pay"}}, 402),
+        ({"error": {"code": "odd"}}, 500),
+        ({"error": {"code": True}}, 500),
+        ({"error": "x"}, 500),
+        ({"choices": [{"error": {"code": 502, "message": "upstream"}}]}, 502),
+    ],
+)
+def test_read_problem_inside__finds_the_error_in_a_200(body: Any, status: int | None) -> None:
+    """OpenRouter hides errors in a 200; their own code counts, a failure of unknown kind may pass."""
+    assert read_problem_inside(body) == status
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "seconds"),
+    [
+        (429, {"retry-after": "7"}, "", 7),
+        (429, {"retry-after": "99999"}, "", 3600),
+        (503, {"retry-after": "600"}, "", 60),
+        (429, {"retry-after": "Tue, 24 Nov 2026 12:01:30 GMT"}, "", 90),
+        (429, {"retry-after": "Tue, 24 Nov 2020 12:01:30 GMT"}, "", 0),
+        (429, {"retry-after": "soon"}, "", None),
+        (429, {"x-ratelimit-reset-requests": "2m59.5s", "x-ratelimit-remaining-requests": "0"}, "", 179.5),
+        (
+            429,
+            {
+                "x-ratelimit-reset-requests": "24h",
+                "x-ratelimit-remaining-requests": "900",
+                "x-ratelimit-reset-tokens": "7.66s",
+                "x-ratelimit-remaining-tokens": "0",
+            },
+            "",
+            7.66,
+        ),
+        (429, {"x-ratelimit-reset": str(int(NOW.timestamp() * 1000) + 5000)}, "", 5),
+        (429, {"x-ratelimit-reset": str(int(NOW.timestamp()) + 5)}, "", 5),
+        (429, {"ratelimit": '"api";r=0;t=55'}, "", 55),
+        (429, {}, [{"error": {"message": "Please retry in 28.5s."}}], 28.5),
+        (503, {}, {"error": "Model is loading", "estimated_time": 20.0}, 20),
+        (503, {}, {"error": "Model is loading", "estimated_time": 900.0}, 60),
+        (503, {}, {"error": "Model is loading", "estimated_time": True}, None),
+        (500, {"x-ratelimit-reset": "5"}, "", None),
+        (500, {}, "", None),
+    ],
+)
+def test_read_problem__reads_the_wait(status: int, headers: dict[str, str], body: Any, seconds: float | None) -> None:
+    """Each way of asking for patience is understood, and capped."""
+    error = make_error(read(status, body, headers=headers), where="x")
+    assert isinstance(error, InferenceUnavailable)
+    assert error.retry_after == (None if seconds is None else pytest.approx(seconds, abs=0.01))
