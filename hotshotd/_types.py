@@ -12,7 +12,6 @@ BotName = NewType("BotName", str)
 Chars = NewType("Chars", int)
 
 
-
 class Outcome(StrEnum):
     """How an item read, or a post due, ended (contract: `item.done`, `post.done`)."""
 

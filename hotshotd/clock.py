@@ -34,6 +34,10 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
+    def pause(self, seconds: float) -> None:
+        """Block this thread; for programs on a terminal only."""
+        time.sleep(seconds)
+
 
 def read_monotonic_microseconds() -> int:
     """Give CLOCK_MONOTONIC, the clock in which systemd wants a reload's beginning (sd_notify(3))."""

@@ -46,10 +46,8 @@ class Editor:
         ranker = self._faculties.rank
         if ranker is None or len(texts) == 1:
             return texts[0]
-        scores = []
         try:
-            for text in texts:
-                scores.append(await self.score(ranker, context, text, deadline=deadline))
+            scores = [await self.score(ranker, context, text, deadline=deadline) for text in texts]
         except (InferenceError, BreakerOpen, QuotaExceeded, QuotaUnavailable):
             return texts[0]
         return texts[max(range(len(texts)), key=lambda index: (scores[index], -index))]

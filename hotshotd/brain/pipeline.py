@@ -113,7 +113,9 @@ class Answering:
         except ENDING_ERRORS as exc:
             verdict = self._end(found, give_up(exc))
         if isinstance(verdict, Deferred):
-            self._news.event("item.deferred", thing=found.item.ref, reason=verdict.why.value, seconds=int(verdict.seconds))
+            self._news.event(
+                "item.deferred", thing=found.item.ref, reason=verdict.why.value, seconds=int(verdict.seconds)
+            )
         else:
             self._tell(found, verdict, self._clock.monotonic() - started)
         return verdict
@@ -186,9 +188,7 @@ class Answering:
         if self._faculties.gate is None:
             return decide_without_score(without, chance=decision.chance, draw=draw)
         try:
-            score = await self._editor.score(
-                self._faculties.gate, _context_of(view), view.item.text, deadline=deadline
-            )
+            score = await self._editor.score(self._faculties.gate, _context_of(view), view.item.text, deadline=deadline)
         except (InferenceError, BreakerOpen):
             return decide_without_score(without, chance=decision.chance, draw=draw)
         return decide_by_score(score, self._config.rank.min_score)
@@ -341,4 +341,3 @@ def _context_of(view: ItemView) -> list[str]:
         return []
     top = view.thread.submission
     return [f"{top.title}\n{top.text}".strip(), *(level.text for level in view.thread.levels)]
-

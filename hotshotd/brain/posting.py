@@ -1,7 +1,7 @@
 """The life of one post: from a slot to a submission, or to the reason why there is none.
 
-A fine-tuned model is shown an open ssi-bot mark and writes title and text itself; other models are shown the backstory. What
-comes out passes the same editor as a reply.
+A fine-tuned model is shown an open ssi-bot mark and writes title and text itself; other models are shown the
+backstory. What comes out passes the same editor as a reply.
 """
 
 from __future__ import annotations
@@ -218,5 +218,3 @@ class Posting:
         if is_near_duplicate(f"{title.text}\n{body.text}", [f"{item.title}\n{item.text}" for item in own]):
             raise GaveUp(Why.DUPLICATE, "the bot posted the same before", passing=False)
         return Draft(self._place, title.text, body.text, flair_id=self._post.flair_id)
-
-

@@ -183,7 +183,9 @@ def _turn(item: Item, persona: Persona) -> _Turn:
 def _describe(top: Item, caption: str | None, *, names: tuple[str, ...]) -> str:
     parts = [defuse(top.text.strip(), names=names)] if top.text.strip() else []
     if top.is_picture:
-        shown = f"a picture: {defuse(_one_line(caption), names=names)}" if caption else "a picture without a description"
+        shown = (
+            f"a picture: {defuse(_one_line(caption), names=names)}" if caption else "a picture without a description"
+        )
         parts.append(f"[{shown}]")
     elif top.link:
         parts.append(f"[a link to {_host(top.link)}]")

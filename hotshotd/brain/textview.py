@@ -79,4 +79,8 @@ def disguise_views(text: str) -> tuple[str, ...]:
 
 
 def _fold_word(word: str) -> str:
-    return fold_view(word) if any(char.isalpha() for char in word) else word
+    if not any(char.isalpha() for char in word):
+        return word
+    # Inside a word an exclamation mark may stand for a letter, at its end it is one.
+    core = word.rstrip("!")
+    return fold_view(core) + word[len(core) :]

@@ -78,9 +78,7 @@ def _own_prefix(names: tuple[str, ...]) -> re.Pattern[str] | None:
     known = _alternatives(names)
     if not known:
         return None
-    return re.compile(
-        rf"\A[\s>]*[*_\"\u201c]*(?:/?u/)?(?:{known})[*_]*(?:\s+{_VERBS})?\s*:[*_]*[ \t]*", re.IGNORECASE
-    )
+    return re.compile(rf"\A[\s>]*[*_\"\u201c]*(?:/?u/)?(?:{known})[*_]*(?:\s+{_VERBS})?\s*:[*_]*[ \t]*", re.IGNORECASE)
 
 
 @lru_cache(maxsize=256)

@@ -151,7 +151,7 @@ class Writer:
         look: Callable[[], Awaitable[Ref | None]],
         deadline: float,
     ) -> Ref | Retry | Down | None:
-        """Send once; give the result, the wait or the failure that nothing came of, or None after looks that show nothing."""
+        """Send once; give the result, what nothing came of, or None after looks that show nothing."""
         self.under_way, self.under_way_task = what, asyncio.current_task()
         try:
             return await send()

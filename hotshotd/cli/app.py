@@ -11,7 +11,6 @@ from pathlib import Path
 from hotshotd import __version__
 from hotshotd.clock import SystemClock, fresh_random
 from hotshotd.config.loaded import Loaded, LoadedBot
-from hotshotd.config.schema import MainConfig
 from hotshotd.control.handlers import Exchange, handle
 from hotshotd.control.server import ControlServer, bind_unix
 from hotshotd.errors import ConfigError, ExitCode
@@ -57,7 +56,7 @@ def run_daemon(loaded: Loaded, load: Load) -> ExitCode:
     notices = Notices(loop, notifier)
     quota = QuotaChild(
         loop,
-        _make_quota_main(quota_listener, state_dir, main, notifier),
+        _make_quota_main(quota_listener, state_dir, notifier),
         quota_listener,
         chance=chance,
         on_event=notices.on_quota_event,
@@ -103,9 +102,7 @@ def _make_spawner(loop: Loop, current: Loaded, notifier: Notifier) -> Spawner:
     return spawn_worker
 
 
-def _make_quota_main(
-    listener: socket.socket, state_dir: Path, main: MainConfig, notifier: Notifier
-) -> Callable[[socket.socket], int]:
+def _make_quota_main(listener: socket.socket, state_dir: Path, notifier: Notifier) -> Callable[[socket.socket], int]:
     def be_quota(channel: socket.socket) -> int:
         notifier.close()
         serve(listener=listener, channel=channel, state_dir=state_dir, clock=SystemClock(), log=get_logger())
@@ -118,7 +115,9 @@ def _make_folder(path: Path) -> Path:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
-        raise ConfigError(f"{path}: can't make this folder ({exc.strerror}); make it, or set another in the main config") from exc
+        raise ConfigError(
+            f"{path}: can't make this folder ({exc.strerror}); make it, or set another in the main config"
+        ) from exc
     if not os.access(path, os.W_OK | os.X_OK):
         raise ConfigError(f"{path}: this user may not write there; set its owner right, or set another folder")
     return path
@@ -130,5 +129,7 @@ def _lock(folder: Path) -> int:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:
         os.close(number)
-        raise ConfigError(f"{folder}: another hotshotd uses this folder; stop it, or give this one folders of its own") from exc
+        raise ConfigError(
+            f"{folder}: another hotshotd uses this folder; stop it, or give this one folders of its own"
+        ) from exc
     return number

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import click
 
 from hotshotd import __version__
 from hotshotd.cli.table import format_quota, format_status
+from hotshotd.clock import SystemClock
 from hotshotd.control.client import CommandFailed, ControlClient, find_socket
 from hotshotd.errors import ControlError, DaemonNotRunning, ExitCode
 from hotshotd.wire import Json
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 #: Codes of error replies that have an exit code of their own; any other is 1.
 _EXIT_CODES = {"unknown_bot": ExitCode.UNKNOWN_BOT}
 
+#: Seconds between two looks of `status --watch`.
+WATCH_SECONDS = 2.0
+
+_CLOCK = SystemClock()
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -60,8 +64,8 @@ class Target:
 def main(context: click.Context, *, config: Path | None, socket: Path | None) -> None:
     """Look at a running hotshotd and steer it.
 
-    The socket is that of --socket, of --config's runtime_dir, $HOTSHOT_SOCKET, /run/hotshot/control.sock, or the one in the
-    XDG runtime directory.
+    The socket is that of --socket, of --config's runtime_dir, $HOTSHOT_SOCKET, /run/hotshot/control.sock, or the one
+    in the XDG runtime directory.
 
     Exit codes: 0 done, 1 failed, 2 usage, 3 the daemon is not running, 4 no such bot.
     """
@@ -85,7 +89,7 @@ def status(target: Target, *, bots: tuple[str, ...], as_json: bool, watch: bool)
         if not watch:
             return
         try:
-            time.sleep(2.0)
+            _CLOCK.pause(WATCH_SECONDS)
         except KeyboardInterrupt:
             return
 
@@ -180,7 +184,7 @@ def _parse_end(duration: str) -> str:
 
     try:
         seconds = parse_duration(duration)
-        return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+        return (_CLOCK.now() + timedelta(seconds=seconds)).isoformat()
     except (ValueError, OverflowError) as exc:
         raise click.BadParameter(str(exc), param_hint="--for") from exc
 
@@ -205,5 +209,3 @@ def _find_width() -> int | None:
 
 def _to_json(answer: Json) -> str:
     return json.dumps(answer, indent=2, ensure_ascii=False)
-
-

@@ -15,9 +15,7 @@ STATUS_SECONDS = 3.0
 
 def run(*, port: int | None, bots: int, duration: float | None, faults: Path | None) -> int:
     """Run the sandbox on this terminal; give its exit code."""
-    return run_sandbox(
-        port=port, bots=bots, duration=duration, faults=faults, out=sys.stdout, ask_status=_ask_status
-    )
+    return run_sandbox(port=port, bots=bots, duration=duration, faults=faults, out=sys.stdout, ask_status=_ask_status)
 
 
 def _ask_status(socket: Path) -> Json:

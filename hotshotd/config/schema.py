@@ -305,7 +305,11 @@ class RedditAccount(Section):
     @classmethod
     def _bare_subreddits(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         raise_blames(((index,), fault) for index, name in enumerate(names) if (fault := _subreddit_fault(name)))
-        return tuple({name.casefold(): name for name in reversed([_subreddit(name) for name in names])}.values())[::-1]
+        # The order stays: the first is where the bot posts.
+        bare: dict[str, str] = {}
+        for name in map(_subreddit, names):
+            bare.setdefault(name.casefold(), name)
+        return tuple(bare.values())
 
     @field_validator("confirm_after")
     @classmethod

@@ -91,5 +91,3 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except PermissionError:
         return True
-
-

@@ -1,6 +1,7 @@
 """What the operator's socket carries: commands in, one reply each; and what it needs of a daemon.
 
-A request is `{"id", "op", ...}`; a reply `{"id", "ok": true, "data": {...}}` or `{"id", "ok": false, "code", "message"}`.
+A request is `{"id", "op", ...}`; a reply `{"id", "ok": true, "data": {...}}` or `{"id", "ok": false, "code",
+"message"}`.
 """
 
 from __future__ import annotations

@@ -226,9 +226,7 @@ class GatedAdapter(HTTPAdapter):
         manager.pool_classes_by_scheme = POOLS
         return manager
 
-    def build_connection_pool_key_attributes(
-        self, request: PreparedRequest, verify: Any, cert: Any = None
-    ) -> Any:
+    def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:
         # Without `ca_certs`, or urllib3 parses the bundle again for each connection.
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
         return host, {"ssl_context": tls.get_context(), "cert_reqs": ssl.CERT_REQUIRED}

@@ -17,9 +17,7 @@ _SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|d|h|m|s)?")
 _SPAN_SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def read_retry_after(
-    status: int, body: Any, text: str, *, headers: Mapping[str, str], now: datetime
-) -> float | None:
+def read_retry_after(status: int, body: Any, text: str, *, headers: Mapping[str, str], now: datetime) -> float | None:
     """Give the seconds that a service asks to wait, or None; at most an hour, a minute where it only loads."""
     found = (
         _read_wait(headers.get("retry-after", ""), now=now),

@@ -251,9 +251,7 @@ class Breakers:
             pause = OPEN_PAUSE.compute_ceiling(breaker.opened)
         self._pause(key, breaker, ServiceState.OPEN, seconds=max(pause, asked), at=at)
 
-    def _give_up(
-        self, key: _Key, breaker: _Breaker, *, is_probe: bool, retry_after: float | None, at: Moment
-    ) -> None:
+    def _give_up(self, key: _Key, breaker: _Breaker, *, is_probe: bool, retry_after: float | None, at: Moment) -> None:
         if breaker.state is ServiceState.GONE and not is_probe:
             return
         breaker.gone += 1

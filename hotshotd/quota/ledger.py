@@ -434,9 +434,7 @@ class Ledger:
             yield _Limit(left, "quota.monthly_total over all bots", month_end)
 
     def _iter_day_members(self) -> dict[str, Member]:
-        return {
-            bot: Member(used=self._account(bot).used, limit=plan.budget) for bot, plan in self._plan.bots.items()
-        }
+        return {bot: Member(used=self._account(bot).used, limit=plan.budget) for bot, plan in self._plan.bots.items()}
 
     def _iter_month_members(self) -> dict[str, Member]:
         return {

@@ -82,9 +82,7 @@ class Room:
             seconds=account.seconds,
             at=at,
         )
-        self.breakers.settle(
-            number, account.result, retry_after=account.retry_after, error=account.error, at=at
-        )
+        self.breakers.settle(number, account.result, retry_after=account.retry_after, error=account.error, at=at)
 
     def cancel(self, lease: int, number: int) -> None:
         """Take back a permit that was never answered."""

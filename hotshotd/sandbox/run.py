@@ -122,18 +122,14 @@ def run_sandbox(
 # --- setting up ----------------------------------------------------------------------------------
 
 
-def _set_stage(
-    stack: ExitStack, bots: Sequence[ExampleBot], *, plan: Plan, port: int, seed: int
-) -> _Stage:
+def _set_stage(stack: ExitStack, bots: Sequence[ExampleBot], *, plan: Plan, port: int, seed: int) -> _Stage:
     folder = Path(tempfile.mkdtemp(prefix="hotshot-"))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     forum = _make_forum(bots)
     reddit = stack.enter_context(RedditServer(forum, port=port, plan=plan))
     keys = {bot.key: bot.username for bot in bots}
     services = stack.enter_context(Services(keys=keys, seed=seed, plan=plan, latency_seconds=LATENCY_SECONDS))
-    people = People(
-        forum, subreddit=SUBREDDIT, bots=[bot.username for bot in bots], chance=make_chance(seed, "people")
-    )
+    people = People(forum, subreddit=SUBREDDIT, bots=[bot.username for bot in bots], chance=make_chance(seed, "people"))
     stage = _Stage(folder, bots, forum, reddit, services, people, seed)
     _write_config(stage)
     return stage
@@ -157,9 +153,7 @@ def _write_config(stage: _Stage) -> None:
     )
     (stage.folder / "bots.d").mkdir()
     stage.config_file.write_text(
-        make_main_config(
-            addresses, state_dir=str(stage.folder / "state"), runtime_dir=str(stage.socket_file.parent)
-        ),
+        make_main_config(addresses, state_dir=str(stage.folder / "state"), runtime_dir=str(stage.socket_file.parent)),
         "utf-8",
     )
     for bot in stage.bots:
@@ -274,7 +268,7 @@ class _Show:
             screen.update(parse_status(self._ask_status(self._stage.socket_file)))
 
     def _read_log(self, daemon: subprocess.Popen[bytes]) -> None:
-        assert daemon.stderr is not None  # noqa: S101 - it was asked for
+        assert daemon.stderr is not None
         with daemon.stderr as log:
             for raw in log:
                 line = raw.decode("utf-8", "replace").rstrip("\n")

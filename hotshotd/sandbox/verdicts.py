@@ -16,9 +16,7 @@ _ENGLISH = frozenset(("en",))
 
 #: Perspective's attributes, and the languages each is served in.
 ATTRIBUTES: Mapping[str, frozenset[str]] = {
-    **dict.fromkeys(
-        ("TOXICITY", "SEVERE_TOXICITY", "IDENTITY_ATTACK", "INSULT", "PROFANITY", "THREAT"), _EVERYWHERE
-    ),
+    **dict.fromkeys(("TOXICITY", "SEVERE_TOXICITY", "IDENTITY_ATTACK", "INSULT", "PROFANITY", "THREAT"), _EVERYWHERE),
     **dict.fromkeys(
         (
             "SEXUALLY_EXPLICIT",

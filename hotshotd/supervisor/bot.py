@@ -95,6 +95,14 @@ class Bot:
         self._fatal: str | None = None
         self._then: Callable[[], None] | None = None
         self._pause_waiters: list[Callable[[str | None], None]] = []
+        self._handlers: dict[str, Callable[[Json], None]] = {
+            "beat": self._on_beat,
+            "signed_in": self._on_signed_in,
+            "counts": self._on_counts,
+            "report": self._on_report,
+            "fatal": self._on_fatal,
+            "paused": self._on_paused,
+        }
 
     # -- what the supervisor asks ------------------------------------------------------------
 
@@ -186,7 +194,7 @@ class Bot:
         return True
 
     def reap(self, pid: int, status: int) -> None:
-        """Take note that the worker has ended; `status` as of waitpid(2), decoded to an exit code (negative: signal)."""
+        """Take note that the worker has ended; `status` is its exit code, or a signal as a negative number."""
         if self._child is None or self._child.pid != pid:
             return
         self._child.drain()
@@ -229,9 +237,9 @@ class Bot:
     # -- what the worker says ----------------------------------------------------------------
 
     def _on_message(self, message: Json) -> None:
-        handle = _HANDLERS.get(str(message.get("event")))
+        handle = self._handlers.get(str(message.get("event")))
         if handle is not None:
-            handle(self, message)
+            handle(message)
 
     def _on_beat(self, _message: Json) -> None:
         self._alive_until = self._loop.clock.monotonic() + SILENCE_SECONDS
@@ -284,7 +292,9 @@ class Bot:
     def _log_shown(self, was: State, reason: str) -> None:
         if was is not self.shown:
             level = "error" if self.shown is State.FAILED else "warning" if self.shown is State.BACKOFF else "info"
-            getattr(_log, level)("bot.state", bot=self.name, old=was.value, new=self.shown.value, reason=reason, pid=self.pid)
+            getattr(_log, level)(
+                "bot.state", bot=self.name, old=was.value, new=self.shown.value, reason=reason, pid=self.pid
+            )
 
     # -- timers ------------------------------------------------------------------------------
 
@@ -314,16 +324,6 @@ class Bot:
     def _take_pause_waiters(self) -> list[Callable[[str | None], None]]:
         waiters, self._pause_waiters = self._pause_waiters, []
         return waiters
-
-
-_HANDLERS: dict[str, Callable[[Bot, Json], None]] = {
-    "beat": Bot._on_beat,
-    "signed_in": Bot._on_signed_in,
-    "counts": Bot._on_counts,
-    "report": Bot._on_report,
-    "fatal": Bot._on_fatal,
-    "paused": Bot._on_paused,
-}
 
 
 def _describe_exit(status: int) -> str:

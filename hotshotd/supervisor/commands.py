@@ -17,7 +17,8 @@ from hotshotd.supervisor.supervisor import Changes, Supervisor
 from hotshotd.supervisor.wishes import Pause
 from hotshotd.wire import Json
 
-#: Seconds the quota process has for fresh figures before `status` shows the last known ones; the contract says 1 s in all.
+#: Seconds the quota process has for fresh figures before `status` shows the last known ones; the contract says 1 s in
+#: all.
 FIGURES_SECONDS = 0.5
 #: Seconds `reload` and `restart` wait for new workers to be signed in.
 SIGN_IN_SECONDS = 10.0
@@ -89,7 +90,10 @@ class Commands:
             for bot in bots:
                 self._supervisor.wishes.pause(bot.name, Pause(until=until, reason=reason))
         except OSError as exc:
-            fail("disk", f"the pause can't be stored ({exc.strerror}); free space or mend the state folder, then pause again")
+            fail(
+                "disk",
+                f"the pause can't be stored ({exc.strerror}); free space or mend the state folder, then pause again",
+            )
             return
         for bot in bots:
             round_.begin(bot, Pause(until=until, reason=reason))

@@ -1,7 +1,7 @@
 """One forked child and the socket to it.
 
-A fork is safe only while the supervisor has a single thread; the child gets a copy of all it needs by memory, closes every
-descriptor but its own, and never returns into the supervisor's code.
+A fork is safe only while the supervisor has a single thread; the child gets a copy of all it needs by memory, closes
+every descriptor but its own, and never returns into the supervisor's code.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def spawn(
 ) -> Child:
     """Fork a child that runs `main(channel)` and exits with what it returns.
 
-    `keep` lists sockets that the child may use besides its channel. With `dies_with_parent` the kernel kills it when the
-    supervisor dies by any cause (prctl(2), PR_SET_PDEATHSIG); without, it must end by itself on end of file.
+    `keep` lists sockets that the child may use besides its channel. With `dies_with_parent` the kernel kills it when
+    the supervisor dies by any cause (prctl(2), PR_SET_PDEATHSIG); without, it must end by itself on end of file.
 
     Raises:
         SpawnError: If the system refuses.

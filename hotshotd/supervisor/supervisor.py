@@ -1,7 +1,7 @@
 """The daemon's heart: it keeps the quota process and one worker a bot alive, and carries out what the operator wants.
 
-One thread, one loop. It never waits for a child: children push what they count, and every command that needs one of them has
-a time limit after which it is answered from what is known.
+One thread, one loop. It never waits for a child: children push what they count, and every command that needs one of
+them has a time limit after which it is answered from what is known.
 """
 
 from __future__ import annotations
@@ -133,8 +133,10 @@ class Supervisor:
     def reload(self, only: BotName | None = None, *, restart: bool = False) -> tuple[Changes, tuple[Bot, ...]] | Loaded:
         """Read the files again and do what they say.
 
-        Gives what changed and the bots that were started for it; or, when the main file is faulty, the load with its faults, and
-        nothing has changed. With `only`, everything but that bot stays as it is; with `restart` it starts anew, changed or not.
+        Gives what changed and the bots that were started for it; or, when the main file is faulty, the load with its
+        faults, and
+        nothing has changed. With `only`, everything but that bot stays as it is; with `restart` it starts anew,
+        changed or not.
         """
         fresh = self.peek()
         if fresh.main_faults:
@@ -310,7 +312,9 @@ class Supervisor:
 
     def _note_warnings(self) -> None:
         for warning in self.loaded.warnings:
-            _log.warning("config.warning", file=str(warning.file), line=warning.line, key=warning.key, error=warning.message)
+            _log.warning(
+                "config.warning", file=str(warning.file), line=warning.line, key=warning.key, error=warning.message
+            )
 
     # -- the end -----------------------------------------------------------------------------
 

@@ -84,7 +84,9 @@ def _load(path: Path) -> dict[BotName, Pause]:
         return {}
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as exc:
         # A damaged wish must not keep every bot from starting; the operator is told to look.
-        _log.error("wishes.unreadable", path=str(path), error=str(exc), remedy="pause the bots again that should be quiet")
+        _log.error(
+            "wishes.unreadable", path=str(path), error=str(exc), remedy="pause the bots again that should be quiet"
+        )
         return {}
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from hotshotd._types import BotName, Role
 from hotshotd.brain.editor import Editor
 from hotshotd.brain.guards import Guards
 from hotshotd.brain.pipeline import Answering
-from hotshotd.brain.posting import Posting
 from hotshotd.brain.ports import Faculties
+from hotshotd.brain.posting import Posting
 from hotshotd.brain.rules import negative_keywords
 from hotshotd.brain.writing import Writer
 from hotshotd.clock import SystemClock
@@ -61,12 +60,12 @@ def run_worker(channel: socket.socket, *, config: BotConfig, main: MainConfig, p
 
 
 async def _run(config: BotConfig, main: MainConfig, link: Link, *, paused: bool) -> int:
-    worker = Worker(build_parts(config, main, link, on_forbidden=lambda place: worker.note_forbidden(place)), paused=paused)
+    worker = Worker(build_parts(config, main, link), paused=paused)
     # Threads that still wait for answers are not waited for: the process ends without them (supervisor/process.py).
     return await worker.run()
 
 
-def build_parts(config: BotConfig, main: MainConfig, link: Link, *, on_forbidden: Callable[[str], None]) -> Parts:
+def build_parts(config: BotConfig, main: MainConfig, link: Link) -> Parts:
     """Read the bot's secrets and make everything it is made of. Connects to nothing.
 
     Raises:
@@ -100,13 +99,12 @@ def build_parts(config: BotConfig, main: MainConfig, link: Link, *, on_forbidden
     )
     builder = _Builder(config, secrets, ServiceSession(admission=quota, clock=clock), calls)
     faculties = builder.build()
-    news = _WorkerNews(link, on_forbidden)
     writer = Writer(platform, clock, confirm_after=config.reddit.confirm_after)
-    editor = Editor(faculties, negative_keywords(config), clock, news)
+    editor = Editor(faculties, negative_keywords(config), clock, link)
     posting = None
     if config.post is not None:
         posting = Posting(
-            config, platform=platform, faculties=faculties, writer=writer, editor=editor, clock=clock, news=news
+            config, platform=platform, faculties=faculties, writer=writer, editor=editor, clock=clock, news=link
         )
     answering = None
     if config.reply is not None:
@@ -117,7 +115,7 @@ def build_parts(config: BotConfig, main: MainConfig, link: Link, *, on_forbidden
             writer=writer,
             editor=editor,
             clock=clock,
-            news=news,
+            news=link,
             guards=Guards(day_start=_midnight(clock.now(), main)),
         )
     return Parts(
@@ -134,18 +132,6 @@ def build_parts(config: BotConfig, main: MainConfig, link: Link, *, on_forbidden
         posting=posting,
         answering=answering,
     )
-
-
-class _WorkerNews:
-    """The brain's news: to the supervisor, and a 403 to the worker, which looks at it."""
-
-    def __init__(self, link: Link, on_forbidden: Callable[[str], None]) -> None:
-        self._link = link
-        self.count = link.count
-        self.trouble = link.trouble
-        self.degraded = link.degraded
-        self.event = link.event
-        self.forbidden = on_forbidden
 
 
 class _Builder:

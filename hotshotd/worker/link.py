@@ -33,9 +33,16 @@ class Link:
         self._report: Json = {}
         self._gathering = False
         self._degraded: dict[Role, str] = {}
+        self._on_forbidden: Callable[[str], None] | None = None
 
-    def open(self, on_command: Callable[[Json], None], on_end: Callable[[], None]) -> None:
-        """Start to read commands; `on_end` is called when the supervisor is gone."""
+    def open(
+        self, *, on_command: Callable[[Json], None], on_end: Callable[[], None], on_forbidden: Callable[[str], None]
+    ) -> None:
+        """Start to read commands.
+
+        `on_end` is called when the supervisor is gone, `on_forbidden` with a place that answered a write with 403.
+        """
+        self._on_forbidden = on_forbidden
         self._channel.setblocking(False)
         asyncio.get_running_loop().add_reader(self._channel, self._read, on_command, on_end)
 
@@ -82,6 +89,10 @@ class Link:
         else:
             self._degraded[role] = why
         self.report(degraded=sorted(role.value for role in self._degraded))
+
+    def forbidden(self, place: str) -> None:
+        if self._on_forbidden is not None:
+            self._on_forbidden(place)
 
     def event(self, event: str, **facts: object) -> None:
         _log.info(event, **facts)

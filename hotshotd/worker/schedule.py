@@ -1,8 +1,9 @@
 """When the next post is due: pure functions from a schedule, a moment and a zone to a slot.
 
-A slot is a local date and time, which names it, and the moment it is due. Clock changes (issue: schedules): a slot in the hour that
-is skipped is due at the first moment after it, one in the repeated hour at its first occurrence only. Slots that fall on one moment
-are one slot.
+A slot is a local date and time, which names it, and the moment it is due. Clock changes (issue: schedules): a slot in
+the hour that
+is skipped is due at the first moment after it, one in the repeated hour at its first occurrence only. Slots that fall
+on one moment are one slot.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Slot:
 def find_next(schedule: Schedule, after: datetime, zone: ZoneInfo, *, last_post: datetime | None) -> Slot | None:
     """Give the first slot that is due later than `after`; None when there is none in a lifetime.
 
-    `last_post` is when the bot's newest own submission was made; only `every` looks at it, and is due at once without one.
+    `last_post` is when the bot's newest own submission was made; only `every` looks at it, and is due at once without
+    one.
     """
     if isinstance(schedule, Every):
         due = after if last_post is None else max(after, last_post + timedelta(seconds=schedule.seconds))

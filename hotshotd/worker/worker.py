@@ -18,9 +18,9 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from hotshotd._types import Outcome
 from hotshotd.backoff import Backoff
 from hotshotd.brain.pipeline import ITEM_SECONDS, Answering, Deferred, Found
+from hotshotd.brain.ports import BrainClock
 from hotshotd.brain.posting import RETRY as POST_RETRY
 from hotshotd.brain.posting import Posting
-from hotshotd.brain.ports import BrainClock
 from hotshotd.brain.verdict import Verdict, Why
 from hotshotd.brain.writing import Writer
 from hotshotd.config.schema import BotConfig
@@ -98,10 +98,15 @@ class Worker:
         self._marking = False
         self._life: asyncio.Task[None] | None = None
         self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._commands: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "pause": self._pause,
+            "resume": self._resume,
+            "stop": self._stop,
+        }
 
     async def run(self) -> int:
         """Work until the supervisor ends it; give the exit code."""
-        self._link.open(self._on_command, self._on_supervisor_gone)
+        self._link.open(on_command=self._on_command, on_end=self._on_supervisor_gone, on_forbidden=self.note_forbidden)
         self._beat()
         self._life = asyncio.create_task(self._live())
         try:
@@ -192,9 +197,9 @@ class Worker:
     # -- commands ----------------------------------------------------------------------------
 
     def _on_command(self, command: Json) -> None:
-        handle = _COMMANDS.get(str(command.get("op")))
+        handle = self._commands.get(str(command.get("op")))
         if handle:
-            self._track(handle(self), "command")
+            self._track(handle(), "command")
 
     def _on_supervisor_gone(self) -> None:
         self._end()
@@ -335,7 +340,11 @@ class Worker:
         _log.error("item.crashed", thing=found.item.ref, error=verdict.detail, exc_info=exc)
         self._link.trouble(f"an item failed inside: {verdict.detail}")
         self._link.event(
-            "item.done", thing=found.item.ref, outcome=verdict.outcome.value, reason=verdict.why.value, detail=verdict.detail
+            "item.done",
+            thing=found.item.ref,
+            outcome=verdict.outcome.value,
+            reason=verdict.why.value,
+            detail=verdict.detail,
         )
         return verdict
 
@@ -376,7 +385,9 @@ class Worker:
         slot = slot or find_next(post.schedule, now, self._parts.zone, last_post=posting.last_post_at)
         if slot is None:
             return
-        not_before = now + timedelta(seconds=POST_RETRY.compute_ceiling(self._post_failures) if self._post_failures else 0)
+        not_before = now + timedelta(
+            seconds=POST_RETRY.compute_ceiling(self._post_failures) if self._post_failures else 0
+        )
         due = max(slot.due, not_before)
         self._link.report(next_post_at=due.astimezone(UTC).isoformat(timespec="seconds"))
         self._plan("post", lambda: self._make_post(slot), due)
@@ -424,15 +435,15 @@ class Worker:
             await asyncio.wait([self._track(job(), task_name)])
 
         self._scheduler.add_job(
-            run, "date", run_date=when, id=name, replace_existing=True, misfire_grace_time=None, coalesce=True, max_instances=1
+            run,
+            "date",
+            run_date=when,
+            id=name,
+            replace_existing=True,
+            misfire_grace_time=None,
+            coalesce=True,
+            max_instances=1,
         )
 
     def _compute_day_start(self) -> datetime:
         return self._clock.now().astimezone(self._parts.zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-
-
-_COMMANDS: dict[str, Callable[[Worker], Coroutine[Any, Any, None]]] = {
-    "pause": Worker._pause,
-    "resume": Worker._resume,
-    "stop": Worker._stop,
-}

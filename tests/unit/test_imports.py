@@ -22,7 +22,7 @@ FLOORS = {
     "brain": 4,
     "worker": 5,
     "supervisor": 6, "control": 6,
-    "cli": 7, "__main__": 7,
+    "cli": 7, "__main__": 8,
 }  # fmt: skip
 
 #: Beside the floors: local servers for `hotshotd sandbox` and for tests.

@@ -169,18 +169,18 @@ def test_logging__never_raises() -> None:
 def test_library__speaks_through_the_same_chain(said: Said) -> None:
     """Records of the standard library's logging are events, redacted, from warning up."""
     log.register_secret("hunter2-library")
-    logging.getLogger("prawcore").info("quiet")
-    logging.getLogger("prawcore").warning("Retrying with %s", "hunter2-library")
+    logging.getLogger("urllib3").info("quiet")
+    logging.getLogger("urllib3").warning("Retrying with %s", "hunter2-library")
     [event] = said()
-    assert (event["event"], event["logger"], event["level"]) == ("library.logged", "prawcore", "warning")
+    assert (event["event"], event["logger"], event["level"]) == ("library.logged", "urllib3", "warning")
     assert event["message"] == "Retrying with ***"
 
 
 def test_library__never_speaks_at_debug() -> None:
-    """prawcore's debug lines hold passwords: they are not made, whatever the level."""
+    """urllib3's debug lines hold passwords: they are not made, whatever the level."""
     log.configure(level="debug", format="json", stream=io.StringIO())
-    assert not logging.getLogger("prawcore.sessions").isEnabledFor(logging.DEBUG)
-    assert logging.getLogger("prawcore.sessions").isEnabledFor(logging.INFO)
+    assert not logging.getLogger("urllib3.sessions").isEnabledFor(logging.DEBUG)
+    assert logging.getLogger("urllib3.sessions").isEnabledFor(logging.INFO)
 
 
 def test_library__survives_a_bad_format() -> None:

@@ -28,7 +28,7 @@ ALWAYS = ReplyRules(own_key="bot", chance=1.0)
 
 def test_unit_draw__is_the_same_for_ever() -> None:
     """A draw hangs on the bot's name and the thing's name alone, across versions too."""
-    assert unit_draw("iama", "t1_abc") == pytest.approx(0.38461089767, abs=1e-9)
+    assert unit_draw("iama", "t1_abc") == 0.8901707377581737
     assert unit_draw("iama", "t1_abd") != unit_draw("iama", "t1_abc") != unit_draw("other", "t1_abc")
 
 
@@ -72,7 +72,9 @@ def test_decide__answers_mentions_always(make_comment: Make) -> None:
     assert (decision.answer, decision.reason) == (True, Why.MENTION)
 
 
-@pytest.mark.parametrize(("force", "own_post", "expected"), [(True, True, True), (True, False, False), (False, True, False)])
+@pytest.mark.parametrize(
+    ("force", "own_post", "expected"), [(True, True, True), (True, False, False), (False, True, False)]
+)
 def test_decide__forces_top_level_on_own_posts_only(
     make_comment: Make, force: bool, own_post: bool, expected: bool
 ) -> None:

@@ -50,7 +50,9 @@ def test_filters__let_an_ordinary_comment_pass(make_comment: Make, now: datetime
         ({"text": "I hate PINEAPPLE."}, Why.KEYWORD),
     ],
 )
-def test_filters__refuse_what_an_item_tells(make_comment: Make, now: datetime, changes: dict[str, Any], why: Why) -> None:
+def test_filters__refuse_what_an_item_tells(
+    make_comment: Make, now: datetime, changes: dict[str, Any], why: Why
+) -> None:
     """What the listing shows is enough to refuse."""
     by = rules(negative=Keywords.compile(["pineapple"]))
     assert before(make_comment(**changes), now, by=by) is why
@@ -70,7 +72,9 @@ def test_filters__refuse_what_is_known(make_comment: Make, now: datetime, known:
 
 
 @pytest.mark.parametrize(("age", "why"), [(900, None), (901, Why.TOO_OLD), (-60, None)])
-def test_filters__answer_nothing_older_than_lookback(make_comment: Make, now: datetime, age: int, why: Why | None) -> None:
+def test_filters__answer_nothing_older_than_lookback(
+    make_comment: Make, now: datetime, age: int, why: Why | None
+) -> None:
     """Exactly `lookback` old is young enough; a platform's clock may be ahead."""
     assert before(make_comment(created_at=now - timedelta(seconds=age)), now) is why
 
@@ -150,7 +154,9 @@ def test_filters__count_levels_from_the_thread(make_comment: Make, make_submissi
     assert after(view, rules(max_levels=7)) is None
 
 
-@pytest.mark.parametrize(("field", "why"), [("locked", Why.LOCKED), ("removed", Why.REMOVED), ("archived", Why.ARCHIVED)])
+@pytest.mark.parametrize(
+    ("field", "why"), [("locked", Why.LOCKED), ("removed", Why.REMOVED), ("archived", Why.ARCHIVED)]
+)
 def test_filters__refuse_closed_threads(
     make_comment: Make, make_submission: Make, now: datetime, field: str, why: Why
 ) -> None:

@@ -65,7 +65,9 @@ def test_record__gives_a_new_value(make_comment: Make, now: datetime) -> None:
     assert guards == Guards(DAY)
 
 
-def test_record__counts_a_submission_as_its_own_thread(make_submission: Make, make_comment: Make, now: datetime) -> None:
+def test_record__counts_a_submission_as_its_own_thread(
+    make_submission: Make, make_comment: Make, now: datetime
+) -> None:
     """An answer to the post and one below it are in one thread."""
     guards = Guards(DAY).record(make_submission(), now)
     assert guards.refusal(make_comment(), now, rules=rules(thread=1)) is Why.MAX_PER_THREAD

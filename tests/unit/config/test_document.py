@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -161,13 +163,24 @@ def test_load_document__never_waits_for_what_is_no_file(tmp_path: Path) -> None:
     assert told["none"].endswith("none.yaml:1: (file): does not exist")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_load_document__says_when_it_may_not_read(tmp_path: Path) -> None:
+@pytest.fixture
+def nobody() -> Iterator[None]:
+    """Be a user who may not read everything, where we are root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+def test_load_document__says_when_it_may_not_read(nobody: None) -> None:
     """An unreadable file is one fault with the remedy."""
-    path = tmp_path / "a.yaml"
-    path.write_text("a: 1\n")
-    path.chmod(0)
-    assert "may not be read by this user" in load_document(path).faults[0].message
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.yaml"
+        path.write_text("a: 1\n")
+        path.chmod(0)
+        assert "may not be read by this user" in load_document(path).faults[0].message
 
 
 def test_fault__is_one_line_whatever_the_file_holds(tmp_path: Path) -> None:

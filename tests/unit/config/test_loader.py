@@ -140,7 +140,7 @@ FAULTS = {
     ),
     "literal secret": (
         REPLY.replace("password_env: P", "password: hunter2"),
-        "3: reddit.password: holds a secret, and others can use this file (mode 0644): run chmod 640 on it, or write the name of a variable as password_env",
+        "3: reddit.password: holds a secret, and others can use this file (mode 0644): run chmod 640 on it, or write the name of a variable as password_env",  # noqa: E501
     ),
     "literal key": (REPLY + "backends: {groq: {key: hunter2}}\n", "11: backends.groq.key: holds a secret"),
     "twice": (REPLY + "backstory: again\n", "11: backstory: is written twice: first in line 8"),
@@ -631,8 +631,6 @@ YAML_BITS = st.sampled_from(
         "é",
         "\ud7ff",
         "---\n",
-    ]
-    + [
         "reddit:\n  ",
         "reply:\n  ",
         "post:\n  ",
@@ -643,8 +641,6 @@ YAML_BITS = st.sampled_from(
         "1e999",
         "null",
         "{}",
-    ]
-    + [
         "backends:\n  ",
         "hf:\n    ",
         "url: http://x\n",
@@ -681,10 +677,39 @@ JUNK = st.recursive(
     max_leaves=6,
 )
 KEYS = st.sampled_from(
-    "reply post safety rank images poll backends services reddit name backstory character_budget".split()
+    [
+        "reply",
+        "post",
+        "safety",
+        "rank",
+        "images",
+        "poll",
+        "backends",
+        "services",
+        "reddit",
+        "name",
+        "backstory",
+        "character_budget",
+    ]
 )
 INNER = st.sampled_from(
-    "backend model fallbacks schedule moderators topics caption hf groq url key_env api username subreddits parameters".split()
+    [
+        "backend",
+        "model",
+        "fallbacks",
+        "schedule",
+        "moderators",
+        "topics",
+        "caption",
+        "hf",
+        "groq",
+        "url",
+        "key_env",
+        "api",
+        "username",
+        "subreddits",
+        "parameters",
+    ]
 )
 
 

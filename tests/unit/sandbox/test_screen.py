@@ -149,7 +149,9 @@ def test_plain_screen__survives_a_stream_that_speaks_ascii() -> None:
     assert raw.getvalue() == b"? ?\n"
 
 
-@pytest.mark.parametrize(("text", "width", "cut"), [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("abc", 1, "…"), ("a", 0, "")])
+@pytest.mark.parametrize(
+    ("text", "width", "cut"), [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("abc", 1, "…"), ("a", 0, "")]
+)
 def test_shorten__fits_the_width(text: str, width: int, cut: str) -> None:
     """The ellipsis counts."""
     assert shorten(text, width) == cut

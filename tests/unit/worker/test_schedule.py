@@ -37,7 +37,8 @@ def test_find_next__keeps_to_weekdays() -> None:
     """A weekday that is not named has no slot."""
     schedule = WeeklyTimes({0: ((9, 0),)})
     slot = find_next(schedule, at("2026-11-24T00:00"), UTC_ZONE, last_post=None)
-    assert slot is not None and slot.key == "2026-11-30T09:00"
+    assert slot is not None
+    assert slot.key == "2026-11-30T09:00"
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,8 @@ def test_find_next__keeps_to_weekdays() -> None:
 def test_find_next__reads_cron_as_crontab_does(cron: Cron, first: str) -> None:
     """0 and 7 are Sunday; a day of month and a weekday are joined by or."""
     slot = find_next(cron, at("2026-11-24T00:00"), UTC_ZONE, last_post=None)
-    assert slot is not None and slot.key == first
+    assert slot is not None
+    assert slot.key == first
 
 
 def test_find_next__makes_a_skipped_slot_right_after_the_gap() -> None:
