@@ -60,7 +60,9 @@ def give_up(exc: Exception) -> GaveUp:
         if isinstance(exc, error):
             gone = isinstance(exc, BreakerOpen) and exc.gone
             wish = getattr(exc, "retry_after", None)
-            return GaveUp(Why.MODEL_GONE if gone else why, str(exc), passing=passing, retry_after=wish)
+            gave_up = GaveUp(Why.MODEL_GONE if gone else why, str(exc), passing=passing, retry_after=wish)
+            gave_up.__cause__ = exc
+            return gave_up
     raise AssertionError(f"no end for {type(exc).__name__}")
 
 

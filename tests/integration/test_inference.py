@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import socket
 import ssl
 import subprocess
@@ -126,7 +127,7 @@ def serve(*answers: Response | Callable[[Request], Response]) -> Iterator[HttpSe
 @contextmanager
 def serve_raw(*scripts: Callable[[socket.socket], None]) -> Iterator[str]:
     """Serve raw connections: each script has one, after the request's head and body were read."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen()
 
     def run() -> None:
         for script in scripts:
@@ -146,6 +147,13 @@ def serve_raw(*scripts: Callable[[socket.socket], None]) -> Iterator[str]:
         thread.join(10)
         listener.close()
         assert not thread.is_alive()
+
+
+def listen(host: str = "127.0.0.1") -> socket.socket:
+    """Listen on a free port; an `accept` that nobody comes to ends by itself."""
+    listener = socket.create_server((host, 0))
+    listener.settimeout(5)
+    return listener
 
 
 def read_request(connection: socket.socket) -> bytes:
@@ -222,8 +230,7 @@ def test_post_json__asks_under_the_gate_and_waits_outside(session: ServiceSessio
 
 def test_post_json__connects_before_it_asks(session: ServiceSession, admission: Recorder) -> None:
     """When leave is asked, the connection stands and not a byte was sent on it."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(4)
+    listener = listen()
     peers: list[socket.socket] = []
 
     def accept() -> None:
@@ -244,7 +251,7 @@ def test_post_json__connects_before_it_asks(session: ServiceSession, admission: 
 
 def test_post_json__a_refused_connection_costs_nothing(session: ServiceSession, admission: Recorder) -> None:
     """Nobody listens: leave is not even asked for."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen() as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with pytest.raises(InferenceUnavailable, match="nothing answers at its address") as caught:
         post(session, url)
@@ -380,7 +387,7 @@ def test_post_json__follows_no_redirect(session: ServiceSession, admission: Reco
 
 def test_post_json__keeps_a_connection(session: ServiceSession) -> None:
     """Two requests in a row share a connection."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen() as listener:
         served: list[bytes] = []
 
         def run() -> None:
@@ -486,6 +493,8 @@ def test_post_json__many_threads_share_a_session(session: ServiceSession, admiss
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for localhost, with its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl program to make a certificate")
     folder = tmp_path_factory.mktemp("tls")
     path = folder / "both.pem"
     subprocess.run(
@@ -557,15 +566,15 @@ def test_tls__refuses_another_host(
     """A trusted certificate for another name is refused: the shared context checks host names."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     with serve_tls(certificate, requests=1, host="127.0.0.2") as port:
-        with pytest.raises(InferenceUnavailable, match="certificate"):
-            post(session, f"https://127.0.0.2:{port}")
+          with pytest.raises(InferenceUnavailable, match="certificate"):
+                post(session, f"https://127.0.0.2:{port}")
     assert admission.events == ["check"]
 
 
 def test_tls__a_silent_handshake_costs_nothing(admission: Recorder) -> None:
     """A server that accepts and says nothing is given up within the connect limit, uncharged."""
     session = ServiceSession(admission=admission, clock=SystemClock(), connect_seconds=0.3)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen() as listener:
         with pytest.raises(InferenceUnavailable, match="can't be connected to in time"):
             post(session, f"https://127.0.0.1:{listener.getsockname()[1]}")
     assert admission.events == ["check"]
@@ -582,7 +591,7 @@ def test_warm_up__reads_the_bundle_once() -> None:
 @contextmanager
 def serve_proxy(target_port: int) -> Iterator[tuple[str, list[bytes]]]:
     """A CONNECT proxy for one connection, which it leads to `target_port`."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen()
     heads: list[bytes] = []
 
     def run() -> None:
@@ -672,6 +681,13 @@ def test_key__goes_in_a_header_and_nowhere_else(
     assert first.bearer == KEY
     assert "authorization" not in second.headers
     assert first.headers["user-agent"].startswith("hotshotd/")
+
+
+def test_key__a_name_in_the_address_does_not_take_its_place(session: ServiceSession) -> None:
+    """`https://me:word@host` is no way to sign in: the bearer key stays."""
+    with serve(json_response({})) as server:
+        post(session, server.base_url.replace("//", "//me:word@"))
+    assert server.log.requests()[0].bearer == KEY
 
 
 @pytest.mark.parametrize("key", ["two words", "line\nbreak", "schlüssel"])
@@ -876,11 +892,26 @@ def test_generate__two_different_prompts_refused_bare_count_against_the_model(
     assert results == [*[Result.REJECTED] * 5, Result.GONE]
 
 
-def test_generate__too_long_is_said_and_not_resent(session: ServiceSession, admission: Recorder) -> None:
+def test_generate__a_prompt_taken_between_two_refusals_clears_the_model(session: ServiceSession) -> None:
+    """Refused, taken, refused: each fails alone."""
+    no = json_response({"error": "no"}, status=400)
+    with serve(no, json_response(ONE_TEXT), no) as server:
+        model = text_model(session, server.base_url)
+        with pytest.raises(InferenceRejected):
+            model.generate(PROMPT)
+        model.generate(Prompt("a good one"))
+        with pytest.raises(InferenceRejected):
+            model.generate(Prompt("another prompt"))
+
+
+@pytest.mark.parametrize("parameters", [{}, {"temperature": 1}])
+def test_generate__too_long_is_said_and_not_resent(
+    session: ServiceSession, admission: Recorder, parameters: dict[str, Any]
+) -> None:
     """The caller shortens: nothing is sent again, and it never counts against the model."""
     error = {"error": "maximum context length is 1024 tokens", "model": "org/duck-7b"}
     with serve(json_response(error, status=400)) as server:
-        model = text_model(session, server.base_url, parameters={"temperature": 1})
+        model = text_model(session, server.base_url, parameters=parameters)
         for prompt in (PROMPT, Prompt("another prompt"), Prompt("a third prompt")):
             with pytest.raises(InferenceRejected) as caught:
                 model.generate(prompt)
@@ -912,6 +943,26 @@ def test_chat__never_asks_a_third_time(session: ServiceSession, admission: Recor
     with serve(think(None)) as server, pytest.raises(InferenceNonsense):
         text_model(session, server.base_url, api="chat").generate(PROMPT)
     assert len(admission.accounts) == 2
+
+
+def test_chat__more_room_that_no_longer_helps_is_not_asked_for_again(session: ServiceSession) -> None:
+    """Once the thousand tokens more are always asked for, an empty answer is nonsense at once."""
+    with serve(think(None), think("quack"), think(None)) as server:
+        model = text_model(session, server.base_url, api="chat")
+        model.generate(PROMPT)
+        with pytest.raises(InferenceNonsense):
+            model.generate(PROMPT)
+    assert len(server.log.requests()) == 3
+
+
+def test_chat__more_room_that_is_refused_is_not_remembered(session: ServiceSession) -> None:
+    """A server that takes no thousand tokens more is asked for the plain number next time."""
+    with serve(think(None), json_response({"error": "no"}, status=400), think("quack")) as server:
+        model = text_model(session, server.base_url, api="chat", parameters={"max_new_tokens": 50})
+        with pytest.raises(InferenceRejected):
+            model.generate(PROMPT)
+        assert model.generate(PROMPT).texts == ("quack",)
+    assert [request.json()["max_tokens"] for request in server.log.requests()] == [50, 1050, 50]
 
 
 def test_completions__an_empty_text_is_not_asked_for_again(session: ServiceSession, admission: Recorder) -> None:
@@ -1045,6 +1096,15 @@ def test_perspective__leaves_out_what_a_language_lacks(session: ServiceSession) 
         assert judge.judge("hi").ok
         assert judge.judge("hi").ok
     assert [len(request.json()["requestedAttributes"]) for request in server.log.requests()] == [6, 5, 4, 4]
+
+
+def test_perspective__without_toxicity_there_is_no_verdict(session: ServiceSession) -> None:
+    """A language in which the one attribute that matters is not scored fails, and goes on failing."""
+    text = "Attribute TOXICITY does not support request languages: xx"
+    with serve(json_response({"error": {"message": text}}, status=400), perspective_answer({})) as server:
+        with pytest.raises(InferenceRejected):
+            moderator(session, "perspective", server.base_url, languages=("xx",)).judge("hi")
+    assert len(server.log.requests()) == 1
 
 
 @pytest.mark.parametrize(
