@@ -33,6 +33,10 @@ class Patience:
     first_pause_seconds: float
     longest_pause_seconds: float
 
+    def compute_pause(self, failures: int) -> float:
+        """Give the pause after `failures` failures, in seconds."""
+        return Backoff(self.first_pause_seconds, self.longest_pause_seconds).compute_ceiling(failures)
+
 
 #: A text: about two minutes in all.
 TEXT = Patience(tries=5, first_pause_seconds=10.0, longest_pause_seconds=60.0)
@@ -43,16 +47,10 @@ MODERATION = Patience(tries=5, first_pause_seconds=5.0, longest_pause_seconds=30
 #: Reads of the platform.
 READ = Patience(tries=6, first_pause_seconds=2.0, longest_pause_seconds=60.0)
 
-#: What a passing failure is, and how many tries it is worth at most.
-_PASSING: dict[type[HotshotError], int] = {
-    InferenceUnavailable: 99,
-    QuotaUnavailable: 99,
-    BreakerOpen: 99,
-    Retry: 99,
-    Down: 99,
-    # An answer of the wrong shape seldom gets better, and it may have been paid for.
-    InferenceNonsense: 2,
-}
+#: What a passing failure is.
+_PASSING = (InferenceUnavailable, QuotaUnavailable, BreakerOpen, Retry, Down)
+#: An answer of the wrong shape seldom gets better, and it may have been paid for: one more try, soon.
+NONSENSE = Patience(tries=2, first_pause_seconds=1.0, longest_pause_seconds=1.0)
 
 
 async def ask_patiently(
@@ -67,16 +65,16 @@ async def ask_patiently(
 
     Raises what the last try raised.
     """
-    pauses = Backoff(patience.first_pause_seconds, patience.longest_pause_seconds)
     failures = 0
     while True:
         try:
             return await call()
-        except tuple(_PASSING) as exc:
+        except (*_PASSING, InferenceNonsense) as exc:
             failures += 1
             on_failure(exc)
-            pause = max(pauses.compute_ceiling(failures), _get_wish(exc))
-            used_up = failures >= min(patience.tries, _PASSING[type(exc)])
+            limits = NONSENSE if isinstance(exc, InferenceNonsense) else patience
+            pause = max(limits.compute_pause(failures), _get_wish(exc))
+            used_up = failures >= min(limits.tries, patience.tries)
             if used_up or _is_gone(exc) or clock.monotonic() + pause > deadline:
                 raise
             await clock.sleep(pause)

@@ -87,6 +87,7 @@ _TOO_LONG = re.compile(
     r"|\b(prompt|inputs?|request|message|comment|text)\b.{0,60}(too (long|large|big)|exceed)",
     re.IGNORECASE | re.DOTALL,
 )
+_BAD_KEY = re.compile(r"api[ _]key[ _](is )?(not[ _]valid|invalid)|(invalid|incorrect) api[ _]key", re.IGNORECASE)
 _MODEL_GONE = re.compile(
     r"model_not_found|not a valid model|(unknown|invalid|unsupported|no such) model"
     r"|model.{0,100}(not (be )?(supported|found|exist|available|served)|decommissioned|deprecated|no longer|unknown)",
@@ -143,7 +144,7 @@ def read_problem(
     `secrets` and `sent` are what must not be quoted; `now` is the wall clock, for dates.
     """
     text = _gather_words(body)[:MAX_TEXT]
-    status = _read_inner_status(status, body)
+    status = _read_inner_status(status, body, text)
     return Problem(
         status=status,
         cause=shorten_cause(read_cause(body), secrets=secrets, sent=sent),
@@ -171,8 +172,10 @@ def _find_error_inside(body: Any) -> Any:
     return body.get("error") or first.get("error") or None
 
 
-def _read_inner_status(status: int, body: Any) -> int:
-    """Let words win where the status says too little: OpenAI's 429 for an empty purse."""
+def _read_inner_status(status: int, body: Any, text: str) -> int:
+    """Let words win where the status says too little: OpenAI's 429 for an empty purse, Google's 400 for a bad key."""
+    if status == 400 and _BAD_KEY.search(text):
+        return 401
     if status not in (429, 500):
         return status
     error = _first(body)

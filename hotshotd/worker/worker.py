@@ -144,6 +144,7 @@ class Worker:
                 failures += 1
                 self._link.trouble(str(exc))
                 _log.warning("worker.waiting", error=str(exc), attempt=failures)
+                await self._look_at_account(exc)
                 wait = exc.after if isinstance(exc, Retry) else _SIGN_IN.compute_ceiling(failures)
                 await self._clock.sleep(wait)
 
@@ -156,6 +157,18 @@ class Worker:
                 f"the credentials are those of u/{identity.name}, not of u/{self._config.reddit.username}; "
                 "set reddit.username or the credentials right"
             )
+
+    async def _look_at_account(self, refusal: PlatformError) -> None:
+        """After a 403 that should not be, see whether the account is suspended: its own listings are refused then.
+
+        Raises:
+            AuthDead: It is.
+        """
+        if isinstance(refusal, Refused) and refusal.forbidden:
+            try:
+                await self._sign_in()
+            except (Down, Retry, Refused):
+                return
 
     async def _read_own(self) -> None:
         """Learn from Reddit what was answered and posted: it is the memory of a bot."""
@@ -280,6 +293,7 @@ class Worker:
             self._poll_failures += 1
             self._link.trouble(f"reading: {exc}")
             _log.warning("poll.failed", error=str(exc), attempt=self._poll_failures)
+            await self._look_at_account(exc)
             self._plan_poll(max(self._config.poll.interval, _POLL.compute_ceiling(self._poll_failures)))
 
     async def _plan_next_poll(self) -> None:

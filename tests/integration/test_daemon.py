@@ -36,7 +36,7 @@ def test_bot__posts_and_answers_once(world: World) -> None:
     assert world.comments_of("duck") == [comment.fullname]
     wait_until(lambda: not world.forum.inbox("duck", unread=True), what="an empty inbox")
     bot = wait_until(lambda: (shown := daemon.bot("duck"))["write"]["replies"] and shown, what="counters")
-    assert STATUS_KEYS <= bot.keys()
+    assert bot.keys() >= STATUS_KEYS
     assert bot["write"] == {"posts": 1, "replies": 1}
     assert set(bot["read"]) == {"submissions", "comments"}
     received = world.services.received_chars(KEY)
@@ -118,7 +118,13 @@ def test_reload__touches_only_what_changed(world: World) -> None:
     world.bot_file("goose").unlink()
     world.add_bot("teal")
     answer = json.loads(world.ctl("reload", "--json").stdout)
-    assert answer == {"added": ["teal"], "changed": ["duck"], "removed": ["goose"], "unchanged": ["swan"], "invalid": []}
+    assert answer == {
+        "added": ["teal"],
+        "changed": ["duck"],
+        "removed": ["goose"],
+        "unchanged": ["swan"],
+        "invalid": [],
+    }
     after = wait_until(lambda: (pids := daemon.pids()) and "goose" not in pids and pids, what="the goose's end")
     assert set(after) == {"duck", "swan", "teal"}
     assert after["swan"] == before["swan"]
@@ -169,7 +175,9 @@ def test_invalid_bot__is_shown_and_stops_nobody(world: World) -> None:
         assert f"{world.bot_file(name)}:" in check.stdout
     daemon = world.start()
     states = {bot["name"]: bot["state"] for bot in daemon.status()["bots"]}
-    assert states == {"duck": "running", "swan": "running"} | dict.fromkeys(("broken", "folder", "poor", "bomb"), "invalid")
+    assert states == {"duck": "running", "swan": "running"} | dict.fromkeys(
+        ("broken", "folder", "poor", "bomb"), "invalid"
+    )
     assert "NOWHERE" in daemon.bot("poor")["reason"]
 
 
@@ -307,7 +315,8 @@ def test_ban__keeps_the_bot_out_of_that_place(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "request_", [b"GET / HTTP/1.0\r\n\r\n", b"[]\n", b'{"op": 5}\n', b'{"op": "status", "bots": 7}\n', b"x" * 200_000, b"\xff\n"]
+    "request_",
+    [b"GET / HTTP/1.0\r\n\r\n", b"[]\n", b'{"op": 5}\n', b'{"op": "status", "bots": 7}\n', b"x" * 200_000, b"\xff\n"],
 )
 def test_control__survives_nonsense(world: World, request_: bytes) -> None:
     """Each gets an error reply, and the daemon stays up."""

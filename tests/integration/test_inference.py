@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from hotshotd._types import Chars, Role
+from hotshotd._types import BotName, Chars, Role
 from hotshotd.admission import Account, Ask, Permit, Result
 from hotshotd.clock import SystemClock
 from hotshotd.errors import (
@@ -41,7 +41,9 @@ from hotshotd.inference import tls
 from hotshotd.inference.base import Endpoint, Message, Prompt, Speaker, TextModel
 from hotshotd.inference.build import build_moderator, build_ranker, build_text_model
 from hotshotd.inference.http import Answer, Call, ServiceSession, make_ask
+from hotshotd.quota.stub import StubQuota
 from hotshotd.sandbox.http import HttpServer, Request, Response, json_response, text_response
+from hotshotd.sandbox.services import DEFAULT_KEY, Services
 
 KEY = "sk-the-very-secret-key"
 PROMPT_TEXT = "The following is part of an odd thread on Reddit about ducks."
@@ -566,8 +568,8 @@ def test_tls__refuses_another_host(
     """A trusted certificate for another name is refused: the shared context checks host names."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     with serve_tls(certificate, requests=1, host="127.0.0.2") as port:
-          with pytest.raises(InferenceUnavailable, match="certificate"):
-                post(session, f"https://127.0.0.2:{port}")
+        with pytest.raises(InferenceUnavailable, match="certificate"):
+            post(session, f"https://127.0.0.2:{port}")
     assert admission.events == ["check"]
 
 
@@ -1182,3 +1184,52 @@ def test_openai__nonsense_never_passes(session: ServiceSession, body: Any) -> No
     """A verdict that is not whole is none."""
     with serve(json_response(body)) as server, pytest.raises(InferenceNonsense):
         moderator(session, "openai", server.base_url).judge("hi")
+
+
+# --- all together, with the sandbox's services and the real rules of the quota ---
+
+
+def test_sandbox__what_is_charged_is_what_the_services_received() -> None:
+    """Every wire format against its emulator: the ledger's sum is the sum that arrived, to the character."""
+    clock = SystemClock()
+    quota = StubQuota(clock, budgets={"iama": 10_000})
+    admission = quota.enter("iama")
+    session = ServiceSession(admission=admission, clock=clock)
+    prompt = Prompt(text="Why do ducks quäck?", messages=(Message(Speaker.USER, "Why do ducks quäck, really?"),))
+    with Services() as services:
+        urls = {"hf": services.hf_url, "completions": services.openai_url, "chat": services.openai_url}
+        charged = 0
+        for api, url in urls.items():
+            model = text_model(session, url, api=api, key=DEFAULT_KEY, parameters={"num_return_sequences": 2})
+            found = model.generate(prompt)
+            assert all(text.strip() for text in found.texts)
+            charged += found.cost
+        target = endpoint(services.hf_url, key=DEFAULT_KEY)
+        ranker = build_ranker(api="hf", endpoint=target, model="microsoft/DialogRPT-updown", session=session)
+        assert 0 <= ranker.score(["Why?"], "Because.") <= 1
+        charged += ranker.cost(["Why?"], "Because.")
+        for name, url in (("perspective", services.perspective_url), ("openai", services.openai_url)):
+            judge = build_moderator(
+                name=name, endpoint=endpoint(url, key=DEFAULT_KEY), threshold=0.9, languages=("en",), session=session
+            )
+            assert judge.judge("What a lovely duck.").ok
+        assert services.received_chars() == charged
+        for server in services.servers:
+            assert not server.failures
+    session.close()
+    with quota.lock:
+        assert quota.room.ledger.spend(BotName("iama")).characters == charged
+
+
+def test_sandbox__a_budget_that_is_used_up_sends_nothing() -> None:
+    """The request that would go over the budget does not leave."""
+    clock = SystemClock()
+    admission = StubQuota(clock, budgets={"iama": len(PROMPT_TEXT) + 5}).enter("iama")
+    session = ServiceSession(admission=admission, clock=clock)
+    with Services() as services:
+        model = text_model(session, services.hf_url, key=DEFAULT_KEY)
+        model.generate(PROMPT)
+        with pytest.raises(QuotaExceeded):
+            model.generate(PROMPT)
+        assert services.received_chars() == len(PROMPT_TEXT)
+    session.close()

@@ -137,6 +137,14 @@ def test_read_problem__takes_an_empty_purse_for_one() -> None:
     assert isinstance(make_error(problem, where="openai"), InferenceGone)
 
 
+def test_read_problem__takes_a_bad_key_for_one() -> None:
+    """Google answers 400 to a key that is not valid: no other prompt will pass."""
+    google = {"error": {"code": 400, "message": "API key not valid. Please pass a valid API key."}}
+    assert isinstance(make_error(read(400, google), where="gemini"), InferenceGone)
+    reason = {"error": {"code": 400, "message": "Bad", "details": [{"reason": "API_KEY_INVALID"}]}}
+    assert isinstance(make_error(read(400, reason), where="gemini"), InferenceGone)
+
+
 @pytest.mark.parametrize(
     ("text", "is_gone"),
     [
