@@ -85,10 +85,10 @@ class Loop:
         """Wait for something to happen, at most until the nearest timer, and act on it."""
         for key, events in self._selector.select(self._compute_wait(longest_seconds)):
             readable, writable = key.data
-            if events & selectors.EVENT_READ:
+            # An earlier callback of this batch may have let the socket go, and its number be another's by now.
+            if events & selectors.EVENT_READ and self._is_watched(key):
                 readable()
-            # The first callback may have closed the socket, or a later one of this batch.
-            if writable and events & selectors.EVENT_WRITE and key.fd in self._selector.get_map():
+            if writable and events & selectors.EVENT_WRITE and self._is_watched(key):
                 writable()
         self._run_timers()
 
@@ -102,6 +102,10 @@ class Loop:
                 key.fileobj.close()
         self._selector.close()
         self._signal_writer.close()
+
+    def _is_watched(self, key: selectors.SelectorKey) -> bool:
+        current = self._selector.get_map().get(key.fd)
+        return current is not None and current.fileobj is key.fileobj
 
     def _compute_wait(self, longest_seconds: float | None) -> float | None:
         while self._timers and self._timers[0].callback is None:

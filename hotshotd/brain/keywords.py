@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Self
 
@@ -85,6 +85,8 @@ class Keywords:
 
     def __add__(self, other: Keywords) -> Keywords:
         """Give one list of both."""
+        if not (self and other):
+            return self or other
         return Keywords(
             words=self._words + other._words,
             patterns=self._patterns + other._patterns,
@@ -125,6 +127,7 @@ def parse_word_file(text: str) -> tuple[str, ...]:
     return tuple(line for line in lines if line and not line.startswith("["))
 
 
+@lru_cache(maxsize=8)
 def _any_of(entries: tuple[_Entry, ...]) -> re.Pattern[str] | None:
     return re.compile("|".join(f"(?:{entry.pattern.pattern})" for entry in entries)) if entries else None
 

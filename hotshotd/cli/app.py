@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from hotshotd import __version__
+from hotshotd import __version__, log
+from hotshotd._types import BotName
 from hotshotd.clock import SystemClock, fresh_random
 from hotshotd.config.loaded import Loaded, LoadedBot
 from hotshotd.control.handlers import Exchange, handle
@@ -17,10 +18,9 @@ from hotshotd.errors import ConfigError, ExitCode
 from hotshotd.log import get_logger
 from hotshotd.loop import Loop
 from hotshotd.quota.server import serve
-from hotshotd.supervisor.bot import Spawner
 from hotshotd.supervisor.commands import Commands
 from hotshotd.supervisor.notices import Notices
-from hotshotd.supervisor.process import Child, spawn
+from hotshotd.supervisor.process import Child, ChildMain, spawn, spawn_many
 from hotshotd.supervisor.quota import QuotaChild
 from hotshotd.supervisor.supervisor import Load, Supervisor
 from hotshotd.supervisor.warm import warm
@@ -33,6 +33,9 @@ _log = get_logger()
 
 #: Mode of the operator's socket (its group may steer) and of the workers' (the daemon's user alone).
 CONTROL_MODE, QUOTA_MODE = 0o660, 0o600
+
+#: Seconds between the sign-ins of two workers that start together.
+STAGGER_SECONDS = 0.02
 
 
 def run_daemon(loaded: Loaded, load: Load) -> ExitCode:
@@ -52,7 +55,7 @@ def run_daemon(loaded: Loaded, load: Load) -> ExitCode:
     notifier = Notifier()
     quota_listener = bind_unix(runtime_dir / "quota.sock", mode=QUOTA_MODE, backlog=512)
     control_listener = bind_unix(runtime_dir / "control.sock", mode=CONTROL_MODE, backlog=64)
-    warm()
+    warm(main)
     notices = Notices(loop, notifier)
     quota = QuotaChild(
         loop,
@@ -64,9 +67,9 @@ def run_daemon(loaded: Loaded, load: Load) -> ExitCode:
     supervisor = Supervisor(
         loop,
         loaded,
-        load=load,
+        load=_follow_log_settings(load),
         quota=quota,
-        spawn=lambda current: _make_spawner(loop, current, notifier),
+        spawn=lambda current: _WorkerSpawner(loop, current, notifier),
         wishes=Wishes(state_dir / "paused.json"),
         chance=chance,
         on_change=notices.on_change,
@@ -84,22 +87,50 @@ def run_daemon(loaded: Loaded, load: Load) -> ExitCode:
     return code
 
 
+def _follow_log_settings(load: Load) -> Load:
+    """Make each load count for our own log at once; workers inherit it at their fork."""
+
+    def load_and_follow(running: Mapping[BotName, LoadedBot]) -> Loaded:
+        fresh = load(running)
+        if fresh.main is not None:
+            log.configure(level=fresh.main.log.level, format=fresh.main.log.format)
+        return fresh
+
+    return load_and_follow
+
+
 def _serve(commands: Commands, exchange: Exchange) -> None:
     handle(commands, exchange)
 
 
-def _make_spawner(loop: Loop, current: Loaded, notifier: Notifier) -> Spawner:
-    main = current.main
-    assert main is not None
+class _WorkerSpawner:
+    """Makes workers with the settings of one load."""
 
-    def spawn_worker(loaded: LoadedBot, *, paused: bool, on_message: Callable[[Json], None]) -> Child:
+    def __init__(self, loop: Loop, current: Loaded, notifier: Notifier) -> None:
+        assert current.main is not None
+        self._loop = loop
+        self._main = current.main
+        self._notifier = notifier
+
+    def __call__(self, loaded: LoadedBot, *, paused: bool, on_message: Callable[[Json], None]) -> Child:
+        return spawn(self._loop, self._make_main(loaded, paused=paused), on_message=on_message)
+
+    def spawn_many(self, bots: Sequence[tuple[LoadedBot, bool]]) -> list[Child]:
+        # Many bots must not all sign in at one moment.
+        mains = [
+            self._make_main(loaded, paused=paused, delay_seconds=place * STAGGER_SECONDS)
+            for place, (loaded, paused) in enumerate(bots)
+        ]
+        return spawn_many(self._loop, mains)
+
+    def _make_main(self, loaded: LoadedBot, *, paused: bool, delay_seconds: float = 0.0) -> ChildMain:
         def be_worker(channel: socket.socket) -> int:
-            notifier.close()
-            return run_worker(channel, config=loaded.config, main=main, paused=paused)
+            self._notifier.close()
+            return run_worker(
+                channel, config=loaded.config, main=self._main, paused=paused, delay_seconds=delay_seconds
+            )
 
-        return spawn(loop, be_worker, on_message=on_message)
-
-    return spawn_worker
+        return be_worker
 
 
 def _make_quota_main(listener: socket.socket, state_dir: Path, notifier: Notifier) -> Callable[[socket.socket], int]:

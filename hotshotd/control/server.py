@@ -15,6 +15,8 @@ from hotshotd.wire import MAX_REQUEST_BYTES, Json, LineBuffer, encode
 
 #: Connections served at once; more are closed at once.
 MAX_CONNECTIONS = 64
+#: Unsent bytes to an operator who does not read, past which the connection is closed.
+MAX_UNSENT_BYTES = 4 * 1024 * 1024
 #: Seconds after which an idle or unread connection is closed.
 IDLE_SECONDS = 60.0
 
@@ -58,7 +60,7 @@ class ControlServer:
         loop.watch(listener, readable=self._accept)
 
     def close(self) -> None:
-        """Take no more operators, and let go those who are here once their replies are out."""
+        """Take no more operators, and let go those who are here; what they have not taken yet is lost."""
         self._loop.forget(self._listener)
         self._listener.close()
         for connection in list(self._connections):
@@ -118,6 +120,8 @@ class _Connection:
         if not data:
             self.close()
             return
+        if self._closing:
+            return
         try:
             requests = self._buffer.feed(data)
         except ProtocolError as exc:
@@ -150,7 +154,9 @@ class _Connection:
                 sent = self._peer.send(self._unsent)
                 self._unsent = self._unsent[sent:]
         except BlockingIOError:
-            pass
+            if len(self._unsent) > MAX_UNSENT_BYTES:
+                self.close()
+                return
         except OSError:
             self.close()
             return

@@ -25,7 +25,7 @@ from hotshotd.log.keys import KEYS
 from hotshotd.log.redaction import Redactor, redact, register_secret
 from hotshotd.log.sinks import Format, Sink, choose_format, open_sink
 
-__all__ = ["KEYS", "Format", "Redactor", "configure", "get_logger", "redact", "register_secret", "restore"]
+__all__ = ["KEYS", "Format", "Redactor", "configure", "get_logger", "redact", "register_secret", "restore", "speak_for"]
 
 _LEVELS: Final[Mapping[str, int]] = MappingProxyType(
     {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -75,6 +75,15 @@ def configure(
     hooks.take(_say, library_level=logging.INFO if level == "debug" else max(logging.WARNING, _LEVELS[level]))
 
 
+def speak_for(bot: str) -> None:
+    """Let each event of this process carry a bot's name, and change nothing else: for a child after a fork.
+
+    Cheaper than `configure`, which writes into much that a child shares with its parent.
+    """
+    if _current.speaker is not None:
+        _current.speaker = _current.speaker.for_bot(bot)
+
+
 def restore() -> None:
     """Give back what `configure` took; nothing is logged from then on, and structlog has its defaults."""
     hooks.give_back()
@@ -89,6 +98,10 @@ class _Speaker:
         self._bot = bot
         self._clock = clock
         self._sink = sink
+
+    def for_bot(self, bot: str) -> _Speaker:
+        """Give the same speaker under another name."""
+        return _Speaker(bot=bot, clock=self._clock, sink=self._sink)
 
     def say(self, event: Event) -> None:
         """Complete, clean and write one event; swallows whatever fails, for nobody could be told."""

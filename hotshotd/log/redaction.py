@@ -13,7 +13,7 @@ import json
 import re
 import threading
 import urllib.parse
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 
 #: What stands in a secret's place.
 MASK = "***"
@@ -90,21 +90,20 @@ def _spell(secret: str) -> Iterator[str]:
     yield repr(secret)[1:-1]
 
 
-def _compile(secrets: Collection[str]) -> re.Pattern[str]:
-    # Longest first, or a secret that begins with another one would show its tail.
-    plain = sorted({spelling for secret in secrets for spelling in _spell(secret)}, key=len, reverse=True)
-    fragments = sorted({part for secret in secrets for part in _spell_base64(secret.encode())}, key=len, reverse=True)
-    around = [f"{_BESIDE_BASE64}{re.escape(part)}{_BESIDE_BASE64}" for part in fragments]
-    return re.compile("|".join([*map(re.escape, plain), *around]))
+def _longest_first(texts: Iterable[str]) -> tuple[str, ...]:
+    # Or a secret that begins with another one would show its tail.
+    return tuple(sorted(set(texts), key=len, reverse=True))
 
 
 class Redactor:
     """Knows secrets and masks them. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Re-entrant: an error in a destructor, which may strike in here, is logged by the same thread.
+        self._lock = threading.RLock()
         self._secrets: frozenset[str] = frozenset()
-        self._exact: re.Pattern[str] | None = None
+        # Plain texts, not one pattern of all, and made when they are needed: each would cost an idle worker memory.
+        self._spelled: tuple[tuple[str, ...], tuple[str, ...]] | None = ((), ())
 
     def register(self, secret: str) -> None:
         """Mask `secret` from now on, also URL-encoded, JSON-escaped, and in base64 within a Basic header.
@@ -116,13 +115,24 @@ class Redactor:
             return
         with self._lock:
             self._secrets |= {secret}
-            self._exact = _compile(self._secrets)
+            self._spelled = None
 
     def redact(self, text: str) -> str:
         """Give `text` with every secret masked."""
-        if self._exact is not None:
-            text = self._exact.sub(MASK, text)
+        spellings, fragments = self._spelled or self._spell_all()
+        for spelling in spellings:
+            text = text.replace(spelling, MASK)
+        for fragment in fragments:
+            if fragment in text:
+                text = re.sub(f"{_BESIDE_BASE64}{re.escape(fragment)}{_BESIDE_BASE64}", MASK, text)
         return _SHAPE.sub(_mask_shape, text)
+
+    def _spell_all(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        with self._lock:
+            spellings = _longest_first(text for secret in self._secrets for text in _spell(secret))
+            fragments = _longest_first(part for secret in self._secrets for part in _spell_base64(secret.encode()))
+            self._spelled = spellings, fragments
+            return self._spelled
 
 
 _redactor = Redactor()

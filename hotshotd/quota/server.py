@@ -209,7 +209,7 @@ class _Server:
         at = moment.read(self._clock)
         for message in messages:
             # Who has left gets no grant, but what it had to tell counts.
-            if not guest.link.ended or message.get("op") in {"hello", "account", "observe"}:
+            if not guest.link.ended or str(message.get("op")) in {"hello", "account", "observe"}:
                 self._answers.append(self._handle(guest, message, at))
 
     def _handle(self, guest: _Guest, message: Json, at: Moment) -> _Answer:
@@ -217,8 +217,8 @@ class _Server:
         number: int | None = None
         try:
             reply = self._apply(guest, message, at)
-            if message.get("op") == "ask":
-                number = reply["number"]
+            # Only `ask` answers with a number.
+            number = reply.get("number")
         except HotshotError as exc:
             reply = write_error(exc)
         except AssertionError:
@@ -449,6 +449,7 @@ class _Server:
             self._channel.send(write_service_event(old, service))
         if ledger.state is LedgerState.OK and not self._was_ready:
             self._was_ready = True
+            self._told_state = (LedgerState.OK, "")
             self._channel.send({"event": "ready"})
         self._tell_state(ledger.state, ledger.message)
 

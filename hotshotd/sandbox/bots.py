@@ -105,13 +105,13 @@ def _lighthouse(crowd: _Crowd) -> str:
           model: sandbox/lighthouse-chat
           parameters: {{max_tokens: 200, temperature: 0.9}}
           followup_only: false
-          chance: {crowd.thin(0.6)}
+          chance: {crowd.thin(0.5)}
           positive_keywords: [lamp, sea, stairs, fog, "?"]
           keyword_boost: 0.2
         rank:
           backend: hf
           gate_model: microsoft/DialogRPT-width
-          min_score: 0.45
+          min_score: 0.64
         safety:
           moderators: [openai]
           negative_keywords: [crypto]
@@ -133,12 +133,12 @@ def _baker(crowd: _Crowd) -> str:
           model: sandbox/baker-chat
           parameters: {{max_tokens: 160, n: 2}}
           followup_only: false
-          chance: {crowd.thin(0.4)}
+          chance: {crowd.thin(0.3)}
           positive_keywords: [bread, oven, goose, geese, sandwich, soup]
-          keyword_boost: 0.4
+          keyword_boost: 0.3
         rank:
           backend: hf
-          min_score: 0.5
+          min_score: 0.66
         safety:
           moderators: [openai, perspective]
           negative_keywords: [crypto]
@@ -161,7 +161,7 @@ def _guard(crowd: _Crowd) -> str:
           keyword_boost: 0.35
         rank:
           backend: hf
-          min_score: 0.55
+          min_score: 0.68
           rank_model: null
         safety:
           moderators: [perspective]
@@ -191,7 +191,7 @@ def _astronaut(crowd: _Crowd) -> str:
           chance: 0.9
         rank:
           backend: hf
-          min_score: 0.3
+          min_score: 0.5
         safety:
           moderators: [openai]
           negative_keywords: [crypto]
@@ -244,7 +244,7 @@ def _head(name: str, username: str, crowd: _Crowd) -> str:
           client_secret_env: {prefix}_CLIENT_SECRET
           operator: sandbox
           subreddits: [{SUBREDDIT}]
-        character_budget: 200000
+        character_budget: 400000
         poll: {{interval: {crowd.interval_seconds}s}}
         backends:
           hf: {{key_env: {prefix}_KEY}}
@@ -271,5 +271,5 @@ def make_main_config(addresses: Addresses, *, state_dir: str, runtime_dir: str) 
         services:
           perspective: {{url: "{addresses.perspective}"}}
         bot_defaults:
-          reply: {{max_per_day: null, max_per_thread: 40, max_per_author_hour: 500}}
+          reply: {{max_per_day: null, max_per_thread: 40, max_per_author_hour: 500, max_prompt_chars: 2500}}
         """)

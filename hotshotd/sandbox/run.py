@@ -232,6 +232,7 @@ class _Show:
             self._stage.people.start()
             try:
                 self._watch(daemon, screen, deadline)
+                screen.show(self._feed.flush(everything=True))
             finally:
                 screen.close()
             return self._report_death(daemon) if daemon.poll() is not None else ExitCode.OK

@@ -31,6 +31,9 @@ THREADS_KEPT = 500
 #: What is shown of a warning.
 _TOLD = ("service", "reason", "error", "message")
 
+#: How many times `flush` passes over a thing about which some bots have not decided yet.
+GATHERING_FLUSHES = 3
+
 _LOUD = ("warning", "error", "critical")
 
 
@@ -95,18 +98,26 @@ def flatten(text: str) -> str:
 
 
 @dataclass(slots=True)
+class _Gathering:
+    """What bots have decided about one thing: bot, outcome, reason."""
+
+    words: list[tuple[str, str, str]] = field(default_factory=list)
+    flushes: int = 0
+
+
+@dataclass(slots=True)
 class Feed:
     """Makes lines of events of the forum and of the daemon's log.
 
-    `bots` maps the account of each bot to its name. Decisions wait for `flush`, so that all bots'
-    words on one thing stand on one line.
+    `bots` maps the account of each bot to its name. Decisions wait some calls of `flush`, so that all
+    bots' words on one thing stand on one line, though they read at different moments.
     """
 
     forum: Forum
     bots: Mapping[str, str]
     _numbers: dict[str, int] = field(default_factory=dict)
     _count: int = 0
-    _decisions: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
+    _decisions: dict[str, _Gathering] = field(default_factory=dict)
 
     def show_event(self, event: Event) -> list[Line]:
         """Give the lines of something that was written; none for other events."""
@@ -123,7 +134,7 @@ class Feed:
         name, bot = str(record.get("event", "")), str(record.get("bot") or "")
         if name == "item.done":
             decision = (bot, str(record.get("outcome", "")), flatten(str(record.get("reason") or "")))
-            self._decisions.setdefault(str(record.get("thing", "")), []).append(decision)
+            self._decisions.setdefault(str(record.get("thing", "")), _Gathering()).words.append(decision)
             return []
         if name == "post.done":
             return [(Span("  · ", "why"), *self._verdict(bot, "post " + str(record.get("outcome")), record))]
@@ -134,10 +145,17 @@ class Feed:
             return [(Span("  ! ", "bad"), Span(flatten(f"{bot} {name} {told}".strip()), "bad"))]
         return []
 
-    def flush(self) -> list[Line]:
-        """Give a line for each thing that bots have decided about since."""
-        decided, self._decisions = self._decisions, {}
-        return [self._decision(thing, words) for thing, words in decided.items()]
+    def flush(self, *, everything: bool = False) -> list[Line]:
+        """Give a line for each thing about which all bots have decided, or some `GATHERING_FLUSHES` calls ago."""
+        done = [thing for thing, found in self._decisions.items() if everything or self._is_done(found)]
+        decided = [(thing, self._decisions.pop(thing).words) for thing in done]
+        # That a bot leaves its own words alone goes without saying.
+        told = [(thing, [word for word in words if word[2] != "own"]) for thing, words in decided]
+        return [self._decision(thing, words) for thing, words in told if words]
+
+    def _is_done(self, found: _Gathering) -> bool:
+        found.flushes += 1
+        return len(found.words) >= len(self.bots) or found.flushes > GATHERING_FLUSHES
 
     def _line(self, thing: Submission | Comment, *rest: Span) -> Line:
         level = thing.level if isinstance(thing, Comment) else 0

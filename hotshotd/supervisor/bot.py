@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol
@@ -39,6 +39,10 @@ class Spawner(Protocol):
     """Makes a worker process for a bot."""
 
     def __call__(self, loaded: LoadedBot, *, paused: bool, on_message: Callable[[Json], None]) -> Child: ...
+
+    def spawn_many(self, bots: Sequence[tuple[LoadedBot, bool]]) -> list[Child]:
+        """Make the workers of several bots (each with whether it is paused) at once; raises SpawnError."""
+        ...
 
 
 @dataclass(slots=True)
@@ -88,7 +92,6 @@ class Bot:
         self._started_at = 0.0
         self._running_since: float | None = None
         self._failures = 0
-        self._ended = False
         self._alive_until = 0.0
         self._timers: dict[str, Timer] = {}
         self._counts = Today()
@@ -120,29 +123,27 @@ class Bot:
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether a start has come to its end, good or bad."""
-        return self.state not in (State.STARTING, State.STOPPING)
+        """Tell whether the start has come to its end, good or bad; a bot that waits for its start has not."""
+        return self.state not in (State.STARTING, State.STOPPING, State.STOPPED)
 
-    def start(self) -> None:
-        """Fork a worker; a failure to do so is a failure like any other."""
+    def start(self, child: Child | None = None) -> None:
+        """Take a worker that was forked already, or fork one; a failure to do so is a failure like any other."""
         self._cancel("start")
-        self._ended = False
         self._fatal = None
+        # What an earlier worker reported (bans, roles it went without) is not known of this one.
+        self.report = {}
         self._running_since = None
         self._started_at = self._loop.clock.monotonic()
         self._move(State.STARTING, "")
         try:
-            self._child = self._spawn(self.loaded, paused=self.pause is not None, on_message=self._on_message)
+            self._child = child or self._spawn(self.loaded, paused=self.pause is not None, on_message=self._on_message)
         except SpawnError as exc:
             self._fail(str(exc))
             return
+        if child is not None:
+            child.listen(self._on_message)
         self._alive_until = self._loop.clock.monotonic() + SILENCE_SECONDS
         self._watch_heartbeat()
-
-    def start_unless_stopped(self) -> None:
-        """Start, unless a stop came between the plan and its time."""
-        if self.state is State.STOPPED and not self._ended:
-            self.start()
 
     def use(self, loaded: LoadedBot, spawn: Spawner) -> None:
         """Make the next worker with a newer load."""
@@ -151,7 +152,6 @@ class Bot:
     def stop(self, then: Callable[[], None] | None = None) -> None:
         """Ask the worker to drain and end; kill it after the grace period. Calls `then` when it is gone."""
         self._then = then
-        self._ended = True
         if self._child is None:
             self._cancel("start")
             self._end(State.STOPPED)

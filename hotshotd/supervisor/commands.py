@@ -10,7 +10,7 @@ from hotshotd import __version__
 from hotshotd._types import BotName
 from hotshotd.config.faults import Fault
 from hotshotd.config.loaded import InvalidBot, Loaded
-from hotshotd.errors import UnknownBot
+from hotshotd.errors import ControlError, UnknownBot
 from hotshotd.supervisor.bot import Bot
 from hotshotd.supervisor.states import State
 from hotshotd.supervisor.supervisor import Changes, Supervisor
@@ -54,7 +54,7 @@ class Commands:
 
         def answer() -> None:
             figures = dict(self._supervisor.quota.snapshot.get("quota", {}))
-            if name is not None:
+            if name is not None and figures:
                 figures["bots"] = [bot for bot in figures.get("bots", []) if bot["name"] == name]
             reply(figures)
 
@@ -64,6 +64,7 @@ class Commands:
 
     def reload(self, name: str | None, *, reply: Reply, fail: Failure) -> None:
         """Read the files again; answers when the new workers are signed in."""
+        self._refuse_while_stopping()
         only = BotName(name) if name is not None else None
         if only is not None and not self._is_known(only):
             # It may have been written just now.
@@ -74,6 +75,7 @@ class Commands:
 
     def restart(self, name: str, *, reply: Reply, fail: Failure) -> None:
         """Read a bot's file again and start its worker anew."""
+        self._refuse_while_stopping()
         self._check_known([name])
         self._answer_reload(self._supervisor.reload(BotName(name), restart=True), reply, fail)
 
@@ -85,7 +87,6 @@ class Commands:
         if until is not None and until <= self._supervisor.loop.clock.now():
             fail("past", "the end of the pause is in the past")
             return
-        round_ = _PauseRound(self._supervisor, bots, reply, fail)
         try:
             for bot in bots:
                 self._supervisor.wishes.pause(bot.name, Pause(until=until, reason=reason))
@@ -95,6 +96,7 @@ class Commands:
                 f"the pause can't be stored ({exc.strerror}); free space or mend the state folder, then pause again",
             )
             return
+        round_ = _PauseRound(self._supervisor, bots, reply, fail)
         for bot in bots:
             round_.begin(bot, Pause(until=until, reason=reason))
         round_.finish_if_done()
@@ -120,6 +122,11 @@ class Commands:
 
     # -- inside ------------------------------------------------------------------------------
 
+    def _refuse_while_stopping(self) -> None:
+        # A worker that was started now would keep the daemon from ending.
+        if self._supervisor.stopping:
+            raise ControlError("the daemon is stopping; start it again instead")
+
     def _is_known(self, name: str) -> bool:
         return name in self._supervisor.bots or name in self._supervisor.invalid
 
@@ -128,10 +135,11 @@ class Commands:
             if not self._is_known(name):
                 raise UnknownBot(f"{name}: no such bot; `hotshotctl status` lists them")
         everyone = sorted({*self._supervisor.bots, *self._supervisor.invalid})
-        return [BotName(name) for name in names] or everyone
+        # Each once: a name that is written twice must not count as two confirmations.
+        return [BotName(name) for name in dict.fromkeys(names)] or everyone
 
     def _choose_bots(self, names: Sequence[str] | None) -> list[Bot]:
-        chosen = self._check_known(names or [])
+        chosen = self._check_known(names or []) if names != [] else []
         return [self._supervisor.bots[name] for name in chosen if name in self._supervisor.bots]
 
     def _with_figures(self, answer: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -21,6 +21,7 @@ from hotshotd.errors import ExitCode
 from hotshotd.log import get_logger
 from hotshotd.loop import Loop
 from hotshotd.supervisor.bot import Bot, Spawner
+from hotshotd.supervisor.process import Child, SpawnError
 from hotshotd.supervisor.quota import QuotaChild
 from hotshotd.supervisor.states import State
 from hotshotd.supervisor.wishes import Wishes
@@ -28,8 +29,6 @@ from hotshotd.wire import Json
 
 _log = get_logger()
 
-#: Seconds between the starts of two workers, so that many bots don't all sign in at one moment.
-STAGGER_SECONDS = 0.02
 #: Seconds the quota process has to write its figures at a stop.
 QUOTA_GRACE_SECONDS = 3.0
 
@@ -95,7 +94,7 @@ class Supervisor:
         self._note_warnings()
         self.quota.configure(self._make_quota_settings())
         self.quota.start()
-        self._start_staggered(self.bots.values())
+        self._start_together(tuple(self.bots.values()))
         self.loop.run()
         return ExitCode.OK
 
@@ -176,9 +175,12 @@ class Supervisor:
             "removed": _only(found.removed, only),
             "unchanged": _only(found.unchanged, only),
         }
-        revived = [name for name in plan["unchanged"] if restart or self.bots[name].state is State.FAILED]
+        # One that is stopping was removed just now, and its file is back; else it would be forgotten once it ended.
+        anew = (State.FAILED, State.STOPPING)
+        revived = [name for name in plan["unchanged"] if restart or self.bots[name].state in anew]
         self.loaded = fresh
         started = [self._add(targets[name]) for name in plan["added"]]
+        self._start_together(started)
         started += [self._renew(targets[name]) for name in (*plan["changed"], *revived)]
         for name in plan["removed"]:
             self._remove(name)
@@ -188,7 +190,6 @@ class Supervisor:
 
     def _add(self, target: LoadedBot) -> Bot:
         bot = self.bots[target.name] = self._make_bot(target)
-        self._start_staggered([bot])
         return bot
 
     def _renew(self, target: LoadedBot) -> Bot:
@@ -241,16 +242,23 @@ class Supervisor:
             # An hour at most, for the wall clock may jump meanwhile.
             self.loop.call_later(min(seconds, 3600.0), lambda: self.resume_at(name))
             return
-        self.end_pause(bot, lambda: None)
+        try:
+            self.wishes.resume(name)
+        except OSError as exc:
+            # What is stored has run out by itself; a full disk must not end the daemon here.
+            _log.warning("wishes.not_stored", bot=name, error=str(exc))
+        self._let_go_on(bot, lambda: None)
 
     def end_pause(self, bot: Bot, then: Callable[[], None]) -> None:
-        """Let a bot go on: first its grants, then the bot."""
+        """Let a bot go on: first its grants, then the bot. Raises OSError when the wish can't be stored."""
+        self.wishes.resume(bot.name)
+        self._let_go_on(bot, then)
 
+    def _let_go_on(self, bot: Bot, then: Callable[[], None]) -> None:
         def go_on() -> None:
             bot.end_pause()
             then()
 
-        self.wishes.resume(bot.name)
         self.quota.set_paused(bot.name, paused=False, then=go_on)
 
     @property
@@ -274,9 +282,17 @@ class Supervisor:
             },
         }
 
-    def _start_staggered(self, bots: Iterable[Bot]) -> None:
-        for place, bot in enumerate(bots):
-            self.loop.call_later(place * STAGGER_SECONDS, bot.start_unless_stopped)
+    def _start_together(self, bots: Sequence[Bot]) -> None:
+        """Start bots that were never started, all forks in a row; their sign-ins are staggered over there."""
+        try:
+            children: list[Child | None] = list(
+                self._make_spawn(self.loaded).spawn_many([(bot.loaded, bot.pause is not None) for bot in bots])
+            )
+        except SpawnError as exc:
+            _log.error("worker.spawn_failed", error=str(exc))
+            children = [None] * len(bots)
+        for bot, child in zip(bots, children, strict=True):
+            bot.start(child)
 
     # -- news from children ------------------------------------------------------------------
 

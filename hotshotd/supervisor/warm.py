@@ -7,7 +7,6 @@ collection in a worker would otherwise write to every page and unshare it (measu
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import encodings.idna  # noqa: F401 - the first https request of a worker would import it
 import gc
 import stringprep  # noqa: F401 - likewise
@@ -16,21 +15,30 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from hotshotd.brain.keywords import default_keywords
 from hotshotd.clock import SystemClock
+from hotshotd.config.schema import MainConfig
+from hotshotd.errors import PlatformError
 from hotshotd.inference import tls
 from hotshotd.log import get_logger
+from hotshotd.memory import trim, use_one_heap
 from hotshotd.reddit.client import warm_up
+from hotshotd.supervisor.rehearsal import rehearse
 
 _log = get_logger()
 
 
-def warm() -> None:
-    """Warm everything up and freeze. Opens no connection and leaves no thread."""
+def warm(main: MainConfig) -> None:
+    """Warm everything up and freeze. Leaves no connection and no thread."""
     warm_up()
     tls.warm_up()
     default_keywords()
     asyncio.run(_run_scheduler())
+    try:
+        rehearse(main)
+    except (OSError, PlatformError) as exc:
+        _log.warning("warm.no_rehearsal", error=str(exc))
     gc.collect()
-    _trim()
+    use_one_heap()
+    trim()
     gc.freeze()
 
 
@@ -44,11 +52,3 @@ async def _run_scheduler() -> None:
     scheduler.add_job(nothing, "date", run_date=SystemClock().now(), misfire_grace_time=None)
     await asyncio.sleep(0.01)
     scheduler.shutdown(wait=False)
-
-
-def _trim() -> None:
-    """Give memory freed by the imports back to the system, where the C library can (malloc_trim(3))."""
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (AttributeError, OSError):
-        _log.debug("warm.no_trim")

@@ -91,5 +91,7 @@ def _load(path: Path) -> dict[BotName, Pause]:
 
 
 def _from_json(entry: dict[str, Any]) -> Pause:
-    until = entry["until"]
-    return Pause(until=datetime.fromisoformat(until) if until else None, reason=str(entry["reason"]))
+    until = datetime.fromisoformat(entry["until"]) if entry["until"] else None
+    if until is not None and until.tzinfo is None:
+        raise ValueError(f"{entry['until']} names no zone")
+    return Pause(until=until, reason=str(entry["reason"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import count
 from typing import TypeVar
 
@@ -44,6 +45,10 @@ class Calls:
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, run)
 
+    def close(self) -> None:
+        """End the threads; waits for calls under way."""
+        self._pool.shutdown(wait=True)
+
     def is_stuck(self) -> bool:
         """Tell whether a call is past its limit by more than the slack."""
         now = self._clock.monotonic()
@@ -51,36 +56,36 @@ class Calls:
 
 
 class OffLoopText:
-    """A text model with an asynchronous face."""
+    """A text model with an asynchronous face, made when it is first asked: an idle bot does without."""
 
-    def __init__(self, model: TextModel, calls: Calls) -> None:
-        self.name = model.name
-        self._model = model
+    def __init__(self, name: str, make: Callable[[], TextModel], calls: Calls) -> None:
+        self.name = name
+        self._make = cache(make)
         self._calls = calls
 
     async def generate(self, prompt: Prompt) -> Candidates:
-        return await self._calls.run(lambda: self._model.generate(prompt), limit_seconds=TEXT_SECONDS)
+        return await self._calls.run(lambda: self._make().generate(prompt), limit_seconds=TEXT_SECONDS)
 
 
 class OffLoopRanker:
-    """A ranker with an asynchronous face."""
+    """A ranker with an asynchronous face, made when it is first asked."""
 
-    def __init__(self, ranker: Ranker, calls: Calls) -> None:
-        self.name = ranker.name
-        self._ranker = ranker
+    def __init__(self, name: str, make: Callable[[], Ranker], calls: Calls) -> None:
+        self.name = name
+        self._make = cache(make)
         self._calls = calls
 
     async def score(self, context: Sequence[str], reply: str) -> float:
-        return await self._calls.run(lambda: self._ranker.score(context, reply), limit_seconds=SMALL_SECONDS)
+        return await self._calls.run(lambda: self._make().score(context, reply), limit_seconds=SMALL_SECONDS)
 
 
 class OffLoopModerator:
-    """A moderator with an asynchronous face."""
+    """A moderator with an asynchronous face, made when it is first asked."""
 
-    def __init__(self, moderator: Moderator, calls: Calls) -> None:
-        self.name = moderator.name
-        self._moderator = moderator
+    def __init__(self, name: str, make: Callable[[], Moderator], calls: Calls) -> None:
+        self.name = name
+        self._make = cache(make)
         self._calls = calls
 
     async def judge(self, text: str) -> Judgement:
-        return await self._calls.run(lambda: self._moderator.judge(text), limit_seconds=SMALL_SECONDS)
+        return await self._calls.run(lambda: self._make().judge(text), limit_seconds=SMALL_SECONDS)

@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property, partial
 from pathlib import Path
 
 from hotshotd import log
 from hotshotd._types import BotName, Role
+from hotshotd.admission import Admission
 from hotshotd.brain.editor import Editor
 from hotshotd.brain.guards import Guards
 from hotshotd.brain.pipeline import Answering
@@ -47,32 +50,35 @@ class WallClock(SystemClock):
         await asyncio.sleep(seconds)
 
 
-def run_worker(channel: socket.socket, *, config: BotConfig, main: MainConfig, paused: bool) -> int:
-    """Be the worker of one bot until the supervisor ends it; give the exit code."""
-    log.configure(level=main.log.level, format=main.log.format, bot=config.name)
+def run_worker(
+    channel: socket.socket, *, config: BotConfig, main: MainConfig, paused: bool, delay_seconds: float = 0.0
+) -> int:
+    """Be the worker of one bot until the supervisor ends it; give the exit code. Signs in after `delay_seconds`."""
+    log.speak_for(config.name)
     link = Link(channel)
     try:
-        return asyncio.run(_run(config, main, link, paused=paused))
+        return asyncio.run(_run(config, main, link, paused=paused, delay_seconds=delay_seconds))
     except (SecretMissing, ConfigError) as exc:
         _log.error("worker.fatal", error=str(exc))
         link.send({"event": "fatal", "reason": str(exc)})
         return EXIT_FATAL
 
 
-async def _run(config: BotConfig, main: MainConfig, link: Link, *, paused: bool) -> int:
+async def _run(config: BotConfig, main: MainConfig, link: Link, *, paused: bool, delay_seconds: float) -> int:
+    await asyncio.sleep(delay_seconds)
     worker = Worker(build_parts(config, main, link), paused=paused)
     # Threads that still wait for answers are not waited for: the process ends without them (supervisor/process.py).
     return await worker.run()
 
 
-def build_parts(config: BotConfig, main: MainConfig, link: Link) -> Parts:
+def build_parts(config: BotConfig, main: MainConfig, link: Link, *, environ: Mapping[str, str] = os.environ) -> Parts:
     """Read the bot's secrets and make everything it is made of. Connects to nothing.
 
     Raises:
         SecretMissing: If a secret that the bot needs is gone since the files were checked.
     """
     clock = WallClock()
-    secrets = Secrets(os.environ, secrets_file=main.secrets_file, state_dir=main.state_dir)
+    secrets = Secrets(environ, secrets_file=main.secrets_file, state_dir=main.state_dir)
     account = secrets.resolve_account(config)
     _register(account)
     quota = QuotaClient(
@@ -97,7 +103,7 @@ def build_parts(config: BotConfig, main: MainConfig, link: Link) -> Parts:
         clock=clock,
         log=_log,
     )
-    builder = _Builder(config, secrets, ServiceSession(admission=quota, clock=clock), calls)
+    builder = _Builder(config, secrets, quota, calls)
     faculties = builder.build()
     writer = Writer(platform, clock, confirm_after=config.reddit.confirm_after)
     editor = Editor(faculties, negative_keywords(config), clock, link)
@@ -137,11 +143,16 @@ def build_parts(config: BotConfig, main: MainConfig, link: Link) -> Parts:
 class _Builder:
     """Makes a bot's services of its configuration and its keys."""
 
-    def __init__(self, config: BotConfig, secrets: Secrets, session: ServiceSession, calls: Calls) -> None:
+    def __init__(self, config: BotConfig, secrets: Secrets, admission: Admission, calls: Calls) -> None:
         self._config = config
         self._secrets = secrets
-        self._session = session
+        self._admission = admission
         self._calls = calls
+
+    @cached_property
+    def _session(self) -> ServiceSession:
+        """One session for all services, made with the first client."""
+        return ServiceSession(admission=self._admission, clock=SystemClock())
 
     def build(self) -> Faculties:
         config, reply, post = self._config, self._config.reply, self._config.post
@@ -169,29 +180,27 @@ class _Builder:
     def _text(self, backend: str, model: str, parameters: dict[str, object]) -> OffLoopText:
         server = self._config.backends[backend]
         endpoint = self._endpoint("backends", backend, Role.TEXT)
-        model_client = build_text_model(
-            api=server.api.value, endpoint=endpoint, model=model, parameters=parameters, session=self._session
-        )
-        return OffLoopText(model_client, self._calls)
+        make = partial(build_text_model, api=server.api.value, endpoint=endpoint, model=model, parameters=parameters)
+        return OffLoopText(f"{backend}/{model}", lambda: make(session=self._session), self._calls)
 
     def _ranker(self, model: str | None) -> OffLoopRanker | None:
         if not model:
             return None
         endpoint = self._endpoint("backends", self._config.rank.backend, Role.RANK)
-        ranker = build_ranker(api=self._config.rank.api, endpoint=endpoint, model=model, session=self._session)
-        return OffLoopRanker(ranker, self._calls)
+        make = partial(build_ranker, api=self._config.rank.api, endpoint=endpoint, model=model)
+        return OffLoopRanker(f"{endpoint.name}/{model}", lambda: make(session=self._session), self._calls)
 
     def _moderator(self, name: str) -> OffLoopModerator:
         kind = "services" if name == "perspective" else "backends"
         safety = self._config.safety
-        moderator = build_moderator(
+        make = partial(
+            build_moderator,
             name=name,
             endpoint=self._endpoint(kind, name, Role.MODERATION),
             threshold=safety.toxicity_threshold,
             languages=safety.languages,
-            session=self._session,
         )
-        return OffLoopModerator(moderator, self._calls)
+        return OffLoopModerator(name, lambda: make(session=self._session), self._calls)
 
     def _endpoint(self, kind: str, name: str, role: Role) -> Endpoint:
         key = self._secrets.resolve_key(self._config, kind, name)

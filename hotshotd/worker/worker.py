@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ from hotshotd.brain.writing import Writer
 from hotshotd.config.schema import BotConfig
 from hotshotd.errors import AuthDead, BotPaused, Down, PlatformError, Refused, Retry
 from hotshotd.log import get_logger
+from hotshotd.memory import trim
 from hotshotd.platform import Item, Kind, Notice, Platform, Reason, Ref
 from hotshotd.wire import Json
 from hotshotd.worker.calls import LOCAL_SECONDS, Calls
@@ -93,6 +95,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._put_back: dict[Ref, Found] = {}
         self._forbidden: dict[str, int] = {}
+        self._has_polled = False
         self._poll_failures = 0
         self._post_failures = 0
         self._marking = False
@@ -115,6 +118,8 @@ class Worker:
             pass
         except AuthDead as exc:
             self._die(str(exc))
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
         self._link.flush()
         return self._exit
 
@@ -287,6 +292,10 @@ class Worker:
             self._take(notices, await self._platform.feed())
             self._poll_failures = 0
             await self._plan_next_poll()
+            if not self._has_polled:
+                # The first page is the largest; an idle bot never needs as much again.
+                self._has_polled = True
+                trim()
         except Retry as exc:
             self._plan_poll(exc.after)
         except (Down, Refused) as exc:
@@ -445,8 +454,9 @@ class Worker:
         """Run a job once at a time, in place of the one of that name."""
 
         async def run() -> None:
-            # Awaited without its result: a cancelled job is no error to the scheduler.
-            await asyncio.wait([self._track(job(), task_name)])
+            # Awaited without its result, and let go at the worker's end: neither is an error to the scheduler.
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([self._track(job(), task_name)])
 
         self._scheduler.add_job(
             run,

@@ -6,11 +6,16 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from harness import KEY, World, is_alive, wait_until
+
+from hotshotd.sandbox.faults import Action, Rule, When
+from hotshotd.sandbox.http import text_response
 
 STATUS_KEYS = {
     "name", "state", "reason", "pid", "uptime_s", "restarts", "dry_run", "read", "write", "spend", "next_post_at",
@@ -96,8 +101,6 @@ def test_pause__of_an_unknown_bot_changes_nothing(world: World) -> None:
 
 def test_pause__waits_for_the_write_under_way(world: World) -> None:
     """It returns when the write has its outcome, and nothing is written after."""
-    from hotshotd.sandbox.faults import Action, Rule
-
     world.add_bot("duck")
     daemon = world.start()
     world.plan.add(Rule(Action.SLOW, service="reddit", path="/api/comment*", seconds=2.0, count=1))
@@ -166,8 +169,8 @@ def test_invalid_bot__is_shown_and_stops_nobody(world: World) -> None:
         "a: &a [x, x, x, x, x, x, x, x]\n"
         + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
     )
-    check = __import__("subprocess").run(
-        [__import__("sys").executable, "-m", "hotshotd", "--config", str(world.config), "--check"],
+    check = subprocess.run(
+        [sys.executable, "-m", "hotshotd", "--config", str(world.config), "--check"],
         env=world.environ, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert check.returncode == 78
@@ -204,8 +207,6 @@ def test_worker__comes_back_after_kill_and_answers_nothing_twice(world: World) -
 
 def test_worker__killed_right_after_its_write_does_not_write_again(world: World) -> None:
     """The write arrived, the worker never heard of it: the next one finds it on Reddit."""
-    from hotshotd.sandbox.faults import Action, Rule, When
-
     world.add_bot("duck")
     daemon = world.start()
     world.plan.add(Rule(Action.HANG, service="reddit", path="/api/comment*", seconds=30.0, count=1, when=When.AFTER))
@@ -373,8 +374,6 @@ def test_gone_model__is_asked_once_and_the_bot_runs_on(world: World) -> None:
 @pytest.mark.parametrize("answer", ["", "<html>no</html>", "[]", "null", '{"choices": []}', "x" * 5_000_000])
 def test_garbage__ends_the_item_and_publishes_nothing(world: World, answer: str) -> None:
     """A service that answers nonsense fails that item, with the cause."""
-    from hotshotd.sandbox.http import text_response
-
     world.add_bot("duck")
     world.services.script("duck-chat", [text_response(answer, content_type="application/json")] * 3)
     daemon = world.start()

@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from hotshotd._types import BotName, Chars, Role
+from hotshotd._types import Chars, Role
 from hotshotd.admission import Account, Ask, Permit, Result
 from hotshotd.clock import SystemClock
 from hotshotd.errors import (
@@ -1217,8 +1217,8 @@ def test_sandbox__what_is_charged_is_what_the_services_received() -> None:
         for server in services.servers:
             assert not server.failures
     session.close()
-    with quota.lock:
-        assert quota.room.ledger.spend(BotName("iama")).characters == charged
+    (figures,) = quota.compute_figures().bots
+    assert figures.characters == charged
 
 
 def test_sandbox__a_budget_that_is_used_up_sends_nothing() -> None:

@@ -28,7 +28,10 @@ import json, os, signal, sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 print("not json", file=sys.stderr)
 print(json.dumps({"event": "post.done", "bot": "baker", "outcome": "published"}), file=sys.stderr, flush=True)
-open(os.environ["HOME"] + "/../NAME", "w").write(f"{os.getpid()} {os.environ['HOME']}")
+trace = os.environ["HOME"] + "/../NAME"
+with open(trace + ".new", "w") as file:
+    file.write(f"{os.getpid()} {os.environ['HOME']}")
+os.rename(trace + ".new", trace)
 while True:
     signal.pause()
 """
@@ -174,7 +177,7 @@ def start_sandbox(trace: Path) -> subprocess.Popen[str]:
 def test_run_sandbox__ends_well_after_a_signal(trace: Path, number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM end the sandbox with exit code 0 and without a traceback."""
     with start_sandbox(trace) as sandbox:
-        wait_until(lambda: trace.exists() and trace.read_text())
+        wait_until(trace.exists)
         sandbox.send_signal(number)
         shown, errors = sandbox.communicate(timeout=20)
     assert sandbox.returncode == 0
@@ -186,7 +189,7 @@ def test_run_sandbox__ends_well_after_a_signal(trace: Path, number: signal.Signa
 def test_run_sandbox__killed_takes_the_daemon_with_it(trace: Path) -> None:
     """After a kill -9 of the sandbox no daemon lives on."""
     with start_sandbox(trace) as sandbox:
-        wait_until(lambda: trace.exists() and trace.read_text())
+        wait_until(trace.exists)
         pid = int(trace.read_text().split()[0])
         assert is_alive(pid)
         sandbox.kill()
@@ -196,6 +199,7 @@ def test_run_sandbox__killed_takes_the_daemon_with_it(trace: Path) -> None:
 def test_run_sandbox__ends_well_when_its_reader_leaves(trace: Path) -> None:
     """`hotshotd sandbox | head` is no error."""
     with start_sandbox(trace) as sandbox:
+        wait_until(trace.exists)
         assert sandbox.stdout is not None
         sandbox.stdout.readline()
         sandbox.stdout.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import fcntl
 import io
@@ -161,6 +162,31 @@ def test_logging__never_raises() -> None:
     log.configure(format="json", stream=stream)
     stream.close()
     log.get_logger().info("item.done")
+
+
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
+#: Not keys of the line: they become `exception`.
+EXCEPTION_ARGUMENTS = {"exc_info", "stack_info"}
+
+
+def _list_logged_keys(source: str) -> set[str]:
+    """Give the keys of each call such as `_log.info("area.past_verb", key=...)`."""
+    return {
+        keyword.arg
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LEVELS
+        if node.args and isinstance(node.args[0], ast.Constant)
+        for keyword in node.keywords
+        if keyword.arg
+    }
+
+
+def test_keys__are_all_listed() -> None:
+    """A key that is logged anywhere stands with its meaning in hotshotd/log/keys.py."""
+    files = [path for path in (ROOT / "hotshotd").rglob("*.py") if path.parent.name != "log"]
+    logged = set().union(*(_list_logged_keys(path.read_text()) for path in files))
+    assert "thing" in logged
+    assert logged - EXCEPTION_ARGUMENTS - log.KEYS.keys() == set()
 
 
 # --- everything else that speaks -------------------------------------------------------------

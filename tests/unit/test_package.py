@@ -74,7 +74,7 @@ def test_wheel__bounds_each_requirement(wheel: zipfile.ZipFile) -> None:
     metadata = message_from_bytes(wheel.read(f"hotshotd-{hotshotd.__version__}.dist-info/METADATA"))
     required = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     unbounded = [line for line in required if not (">=" in line and "<" in line)]
-    assert [line.partition(">=")[0] for line in unbounded] == ["tzdata"]
+    assert [line.partition(">=")[0].strip() for line in unbounded] == ["tzdata"]
 
 
 def test_sdist__holds_what_a_packager_needs(tree: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hotshotd.config import document
+from hotshotd.config import document, files
 from hotshotd.config.document import load_document
 
 
@@ -99,6 +99,7 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: " + "{b: " * 900 + "}" * 900, 1, "nested deeper"),
         ("".join(f"{' ' * n}a:\n" for n in range(60)), 33, "nested deeper"),
         (LAUGHS, 1, "once aliases are read"),
+        (f"a: &x {'[' * 30}{']' * 30}\nb: [[[[*x]]]]\n", 1, "once aliases are read"),
         ("a: [" + "1," * 60_000 + "]", 1, "more than 50000 values"),
         ("a: 1\n" + "#" * 1024 * 1024, 1, "is larger than 1024 KiB"),
     ],
@@ -123,7 +124,17 @@ def test_load_document__odd_yaml_is_a_fault(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize(
     "secret",
-    ["*hunter22", "!hunter22", "!hunter!22", "%hunter22", "@hunter22", "'hunter22", "[hunter22", "hunter22: x"],
+    [
+        "*hunter22",
+        "!hunter22",
+        "!hunter!22",
+        "!hunter22!x",
+        "%hunter22",
+        "@hunter22",
+        "'hunter22",
+        "[hunter22",
+        "hunter22: x",
+    ],
 )
 @pytest.mark.usefixtures("loader")
 def test_load_document__does_not_print_what_it_can_not_read(tmp_path: Path, secret: str) -> None:
@@ -187,3 +198,13 @@ def test_fault__is_one_line_whatever_the_file_holds(tmp_path: Path) -> None:
     """Keys with line breaks and escape codes can't forge lines or colour terminals."""
     loaded = read(tmp_path, '"a\\nb\\e[31m": 1\n"a\\nb\\e[31m": 2\n')
     assert str(loaded.faults[0]).isprintable()
+
+
+def test_read_small_file__does_not_wait_for_a_pipe_put_there_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look before opening is a courtesy to devices; the open file is what is judged, and opening never waits."""
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(files, "require_regular", lambda path: None)
+    with pytest.raises(files.Unreadable, match="not a regular file"):
+        files.read_small_file(tmp_path / "pipe", limit_bytes=10)

@@ -376,6 +376,18 @@ def test_crash__what_may_have_been_open_counts_near_midnight(ledger_of, clock):
     assert spend(late, clock) <= 1000
 
 
+def test_crash__carried_over_midnight_halves_the_new_days_slab(ledger_of, clock):
+    """A crash that costs two days a slab counts in both, so that neither loses more than a 32nd."""
+    clock.advance(MIDNIGHT - 60)
+    row = Row(TODAY, "iama", 1000, open_mark=1000)
+    ledger = ledger_of(Loaded(epoch=2, day=TODAY, rows=(row,), clean=False), iama=64_000)
+    clock.advance(60)
+    ledger.grant("iama", 1, lease=1, at=clock.at)
+    batch = ledger.take_batch()
+    assert batch.unclean == 1
+    assert [r.high_water for r in batch.rows if r.day > TODAY] == [1000 + 500]
+
+
 def test_clean__exact_figures_survive(ledger_of, clock):
     """An orderly end writes what was spent, not the mark."""
     ledger = ledger_of(iama=64_000)

@@ -319,3 +319,22 @@ def test_write__sqlite_error_is_told_and_repaired(tmp_path):
     store.write(make_batch(300))
     store.close()
     assert load(tmp_path).rows[0].high_water == 300
+
+
+def test_write__syncs_the_ledger_and_then_its_second_file(tmp_path, monkeypatch):
+    """A power cut must find both on the disk, the second file never ahead of the ledger."""
+    store = SqliteStore(tmp_path)
+    store.load()
+    assert store._database.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert store._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    sequences = []
+
+    def note_sync(fd: int) -> None:
+        row = store._database.execute("SELECT value FROM meta WHERE key = 'sequence'").fetchone()
+        sequences.append((int(row[0]), SequenceFile(tmp_path / "ledger.seq").load().sequence))
+
+    monkeypatch.setattr(os, "fdatasync", note_sync)
+    for chars in (100, 200):
+        store.write(make_batch(chars))
+    store.close()
+    assert sequences == [(1, 1), (2, 2)]

@@ -12,6 +12,7 @@ import pytest
 
 from hotshotd.sandbox.forum import Forum
 from hotshotd.sandbox.screen import (
+    GATHERING_FLUSHES,
     BotRow,
     Feed,
     Line,
@@ -88,15 +89,36 @@ def test_feed__tells_who_wrote_what_to_whom(forum: Forum) -> None:
     assert lines == ["#1   IamaBot posts: A title", "       A text", "#1     anna → IamaBot: Who?"]
 
 
-def test_feed__gathers_the_decisions_of_all_bots_on_one_thing(forum: Forum) -> None:
-    """Each bot's outcome and reason stand on one line, once."""
-    feed = Feed(forum, {})
-    post = forum.submit("anna", "Sand", "A title")
-    for bot, outcome, reason in (("iama", "skipped", "chance"), ("baker", "replied", "keyword soup")):
-        record = {"event": "item.done", "bot": bot, "thing": post.fullname, "outcome": outcome, "reason": reason}
+def decide(feed: Feed, thing: str, *decisions: tuple[str, str, str]) -> None:
+    for bot, outcome, reason in decisions:
+        record = {"event": "item.done", "bot": bot, "thing": thing, "outcome": outcome, "reason": reason}
         assert feed.show_record(record) == []
-    assert plain(feed.flush()) == ["#1     └ to anna: iama skipped: chance · baker replied: keyword soup"]
+
+
+def test_feed__gathers_the_decisions_of_all_bots_on_one_thing(forum: Forum) -> None:
+    """Each bot's outcome and reason stand on one line, once, as soon as all have decided."""
+    feed = Feed(forum, {"IamaBot": "iama", "BakerBot": "baker"})
+    post = forum.submit("anna", "Sand", "A title")
+    decide(feed, post.fullname, ("iama", "skipped", "chance"))
     assert feed.flush() == []
+    decide(feed, post.fullname, ("baker", "replied", "keyword"))
+    assert plain(feed.flush()) == ["#1     └ to anna: iama skipped: chance · baker replied: keyword"]
+    assert feed.flush(everything=True) == []
+
+
+def test_feed__waits_for_a_slow_bot_only_so_long(forum: Forum) -> None:
+    """A decision is shown after some flushes even if another bot never decides."""
+    feed = Feed(forum, {"IamaBot": "iama", "BakerBot": "baker"})
+    post = forum.submit("anna", "Sand", "A title")
+    decide(feed, post.fullname, ("iama", "skipped", "chance"))
+    assert [len(feed.flush()) for _ in range(GATHERING_FLUSHES + 1)] == [0] * GATHERING_FLUSHES + [1]
+
+
+def test_feed__does_not_tell_that_a_bot_leaves_its_own_words_alone(forum: Forum) -> None:
+    """`own` goes without saying."""
+    feed = Feed(forum, {"IamaBot": "iama"})
+    decide(feed, forum.submit("IamaBot", "Sand", "A title").fullname, ("iama", "skipped", "own"))
+    assert feed.flush(everything=True) == []
 
 
 def test_feed__shows_posts_states_and_warnings(forum: Forum) -> None:
