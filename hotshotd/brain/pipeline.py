@@ -27,6 +27,7 @@ from hotshotd.brain.filters import (
     on_own_post,
 )
 from hotshotd.brain.guards import Guards
+from hotshotd.brain.optout import wants_out
 from hotshotd.brain.patience import READ, TEXT, ask_patiently
 from hotshotd.brain.ports import BrainClock, Faculties, News
 from hotshotd.brain.prompt import Persona, build_reply_prompt, shorten
@@ -34,7 +35,7 @@ from hotshotd.brain.rules import ReplyRules
 from hotshotd.brain.verdict import Verdict, Why
 from hotshotd.brain.writing import Writer
 from hotshotd.config.schema import BotConfig
-from hotshotd.errors import BreakerOpen, InferenceError, InferenceRejected, Refused
+from hotshotd.errors import BreakerOpen, Down, InferenceError, InferenceRejected, Refused, Retry, Unknown
 from hotshotd.inference.base import Candidates, Prompt
 from hotshotd.platform import Item, Kind, Platform, Reason, Ref, Thread
 
@@ -92,6 +93,7 @@ class Answering:
         self._news = news
         self._generating = asyncio.Semaphore(self._reply.parallel)
         self._in_work: dict[Ref, Item] = {}
+        self._opted_out: set[str] = set()
         self.guards = guards
         #: What the bot wrote: names, and the newest hundred comments' texts.
         self.own: dict[Ref, str] = {}
@@ -124,6 +126,8 @@ class Answering:
 
     async def _consider(self, found: Found) -> Verdict:
         view = self._view(found)
+        if self._wants_out(view):
+            return await self._let_go(view.item)
         refusal = self._refuse(view, BEFORE_THREAD) or self._refuse_by_chance(view) or self._refuse_by_guard(found.item)
         if refusal:
             return refusal
@@ -142,7 +146,25 @@ class Answering:
         answered = {item.ref} if self._writer.has_answered(item.ref) else set()
         if reason is None and self._mentions_us(item):
             reason = Reason.MENTION
-        return ItemView(item, self._clock.now(), reason, answered=answered, own=self.own)
+        return ItemView(item, self._clock.now(), reason, answered=answered, own=self.own, ignored=self._opted_out)
+
+    def _wants_out(self, view: ItemView) -> bool:
+        """Tell whether somebody who speaks to the bot says stop, and has not said so before."""
+        item = view.item
+        spoken_to = view.reason is not None or (item.parent is not None and item.parent in self.own)
+        is_new = item.author is not None and item.author.key not in (self._rules.own_key, *self._opted_out)
+        return self._config.safety.opt_out and spoken_to and is_new and wants_out(item.text)
+
+    async def _let_go(self, item: Item) -> Verdict:
+        """Never answer this person again: in this process from now on, and the platform remembers it."""
+        assert item.author is not None
+        self._opted_out.add(item.author.key)
+        if not self._config.dry_run:
+            try:
+                await self._platform.block(item.author)
+            except (Retry, Unknown, Refused, Down) as exc:
+                self._news.trouble(f"blocking u/{item.author.name}, who wants no answers: {exc}")
+        return Verdict.of(Why.OPTED_OUT, detail="asked to stop")
 
     def _mentions_us(self, item: Item) -> bool:
         # A listing may show a mention before the inbox does.

@@ -25,9 +25,10 @@ class BrainClock(Protocol):
 
 
 class AsyncText(Protocol):
-    """A `TextModel`, asynchronous."""
+    """A `TextModel`, asynchronous; `metered` says whether its characters count against the budget."""
 
     name: str
+    metered: bool
 
     async def generate(self, prompt: Prompt) -> Candidates: ...
 

@@ -45,6 +45,8 @@ _STANDS_FOR = {
     "y": "\u0443",
 }
 _LOOKALIKES = str.maketrans({char: letter for letter, chars in _STANDS_FOR.items() for char in chars})
+#: A mark that stands for a letter does so inside words only: `sh!p`, but not `ship!`.
+_MARK_AT_END = re.compile(r"[!|$@](?!\w)")
 _REPEATED = re.compile(r"(\w)\1{2,}")
 #: Letters and gaps have no character in common, so that a run of gaps is read in one way only.
 _SPELLED = re.compile(r"(?<![^\W_])[^\W_](?:[ .\-_*]{1,2}[^\W_]){3,}(?![^\W_])")
@@ -68,7 +70,7 @@ def disguise_views(text: str) -> tuple[str, ...]:
     Letters stretched (`baaad`), spelled out (`b a d`, `b.a.d`) or swapped (`b4d`) are undone. Digits
     count as letters only inside words, so that plain numbers never spell anything.
     """
-    folded = " ".join(_fold_word(word) for word in text.split())
+    folded = " ".join(_fold_word(word) for word in _MARK_AT_END.sub(" ", text).split())
     views = [folded]
     if _REPEATED.search(folded):
         views += [_REPEATED.sub(r"\1", folded), _REPEATED.sub(r"\1\1", folded)]

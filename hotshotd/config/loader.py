@@ -16,7 +16,7 @@ from hotshotd.config.document import Tree, load_document
 from hotshotd.config.faults import Fault, KeyPath, Place, Places, find_place, unique
 from hotshotd.config.loaded import BotLoad, InvalidBot, Loaded, LoadedBot, MainLoad
 from hotshotd.config.merge import SECRET_KEYS, WHOLE_KEYS, choose_defaults, descend, overlay, select
-from hotshotd.config.rules import check_bot, check_literals, check_main
+from hotshotd.config.rules import check_bot, check_literals, check_main, warn_of_no_effect
 from hotshotd.config.schema import BACKEND_PRESETS, SERVICE_PRESETS, BotConfig, MainConfig
 from hotshotd.config.secrets import Secrets
 from hotshotd.config.validation import validate, validate_part
@@ -89,7 +89,8 @@ def load_bot(path: Path, main: MainLoad) -> BotLoad:
     found = [*document.faults, *check_literals(document), *faults, *check_bot(tree, default=default)]
     if config is None or found:
         return _invalid(path, tree.data["name"], _sorted(found))
-    return BotLoad(path, LoadedBot(config, path, tree.places), None, _warn_of_post(document.tree, config, path))
+    warnings = (*_warn_of_post(document.tree, config, path), *warn_of_no_effect(tree, default=default))
+    return BotLoad(path, LoadedBot(config, path, tree.places), None, warnings)
 
 
 def load_all(
@@ -116,7 +117,7 @@ def load_all(
         main_faults,
         loaded.bots,
         loaded.invalid,
-        unique([*warnings, *loaded.warnings]),
+        unique([*warn_of_no_effect(main.tree, default=Place(config_path, 1)), *warnings, *loaded.warnings]),
     )
 
 

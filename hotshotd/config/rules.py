@@ -70,12 +70,29 @@ NOT_YET: tuple[NotYet, ...] = (
     NotYet(("images", "upscale"), _is_set, "enlarging pictures"),
     NotYet(("images", "generate_model"), _is_set, "making pictures"),
     NotYet(("post", "link_share"), _is_more_than_nothing, "posting pictures"),
-    NotYet(("safety", "moderators", "*"), _is_one_of("mistral", "hf", "chat", "local"), "this moderator"),
+    NotYet(("safety", "moderators", "*"), _is_one_of("hf", "chat", "local"), "this moderator"),
     NotYet(("reply", "topics"), _is_set, "choosing by topic"),
     NotYet(("reply", "avoid_topics"), _is_set, "choosing by topic"),
     NotYet(("reply", "delete_below"), _is_set, "deleting own comments by score"),
     NotYet(("rank", "api"), _is_one_of("rerank", "classify", "judge"), "this kind of ranking"),
 )
+
+#: Keys that do nothing yet, and harm nobody by it: a warning each.
+NO_EFFECT_YET: tuple[NotYet, ...] = (
+    NotYet(("pace",), _is_one_of("even"), "spreading the budget over the day"),
+    *(NotYet(("alerts", f"webhook_url{form}"), _is_set, "alerts by web hook") for form in ("", "_env", "_file")),
+    *(NotYet(("metrics", key), _is_set, "metrics for Prometheus") for key in ("port", "textfile")),
+)
+
+
+def warn_of_no_effect(tree: Tree, *, default: Place) -> tuple[Fault, ...]:
+    """Give a warning for each key of a bot's or the main file that does nothing in this release."""
+    return tuple(
+        blame(tree.places, path, f"{row.feature} is not part of this release yet: this has no effect", default=default)
+        for row in NO_EFFECT_YET
+        for path, value in find(tree.data, row.key)
+        if row.is_on(value, tree.data)
+    )
 
 
 def check_bot(tree: Tree, *, default: Place) -> tuple[Fault, ...]:
@@ -242,7 +259,11 @@ _BOT_RULES: tuple[Rule, ...] = (
     _not_yet,
     _keys_travel_encrypted,
 )
-_MAIN_RULES: tuple[Rule, ...] = (_reddit_is_encrypted, _one_form_each, _keys_travel_encrypted)
+_MAIN_RULES: tuple[Rule, ...] = (
+    _reddit_is_encrypted,
+    _one_form_each,
+    _keys_travel_encrypted,
+)
 
 
 # --- what they ask ---------------------------------------------------------------------------

@@ -260,6 +260,17 @@ def shorten(text: str, width: int, measure: Callable[[str], int] = len) -> str:
     return head.rstrip() + "…" if width > 0 else ""
 
 
+def lay_out(rows: Sequence[BotRow], width: int) -> list[str]:
+    """Make the lines of a table; where it is narrow the state goes first, then the ends of the names."""
+    name_width = max((len(row.name) for row in rows), default=0)
+    state_width = max((len(row.state) for row in rows), default=0)
+    counters_width = max((len(row.counters) for row in rows), default=0)
+    if name_width + state_width + counters_width + 4 <= width:
+        return [f"{row.name:<{name_width}}  {row.state:<{state_width}}  {row.counters}" for row in rows]
+    name_width = max(0, min(name_width, width - counters_width - 1))
+    return [f"{shorten(row.name, name_width):<{name_width}} {row.counters}" for row in rows]
+
+
 class LiveScreen:
     """The feed scrolls; a table of the bots stays at the bottom of the terminal."""
 
@@ -306,16 +317,16 @@ class LiveScreen:
         self._live.stop()
 
     def _table(self) -> Any:
-        from rich.table import Column, Table
+        from rich.text import Text
 
         limit = max(1, min(self.MAX_ROWS, self._console.height // 2 - 2))
-        columns = [Column(no_wrap=True) for _ in range(3)]
-        table = Table(*columns, box=None, padding=(0, 1), show_header=False)
-        for row in self._rows[:limit]:
-            table.add_row(row.name, row.state, row.counters, style=self._styles.get(row.name, ""))
+        lines = [
+            Text(text, self._styles.get(row.name, ""), no_wrap=True, overflow="ellipsis")
+            for row, text in zip(self._rows, lay_out(self._rows[:limit], self._console.width), strict=False)
+        ]
         if len(self._rows) > limit:
-            table.add_row(f"and {len(self._rows) - limit} more")
-        return table
+            lines.append(Text(f"and {len(self._rows) - limit} more", "dim"))
+        return Text("\n").join(lines)
 
     def _style(self, style: str) -> str:
         if style.startswith("bot:"):

@@ -58,8 +58,9 @@ class Calls:
 class OffLoopText:
     """A text model with an asynchronous face, made when it is first asked: an idle bot does without."""
 
-    def __init__(self, name: str, make: Callable[[], TextModel], calls: Calls) -> None:
+    def __init__(self, name: str, make: Callable[[], TextModel], calls: Calls, *, metered: bool) -> None:
         self.name = name
+        self.metered = metered
         self._make = cache(make)
         self._calls = calls
 

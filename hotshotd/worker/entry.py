@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,14 +17,15 @@ from hotshotd import log
 from hotshotd._types import BotName, Role
 from hotshotd.admission import Admission
 from hotshotd.brain.editor import Editor
+from hotshotd.brain.fallback import Chain
 from hotshotd.brain.guards import Guards
 from hotshotd.brain.pipeline import Answering
-from hotshotd.brain.ports import Faculties
+from hotshotd.brain.ports import AsyncText, Faculties
 from hotshotd.brain.posting import Posting
 from hotshotd.brain.rules import negative_keywords
 from hotshotd.brain.writing import Writer
 from hotshotd.clock import SystemClock
-from hotshotd.config.schema import BotConfig, MainConfig
+from hotshotd.config.schema import BotConfig, Fallback, MainConfig
 from hotshotd.config.secrets import Credentials, Secrets
 from hotshotd.errors import ConfigError, SecretMissing
 from hotshotd.inference.base import Endpoint
@@ -160,7 +161,7 @@ class _Builder:
         ranks = reply is not None and Role.RANK not in missing
         post_backend = None if post is None else post.backend if post.model or reply is None else reply.backend
         return Faculties(
-            reply=self._text(reply.backend, reply.model, reply.parameters) if reply else None,
+            reply=self._chain(reply.backend, reply.model, reply.parameters, reply.fallbacks) if reply else None,
             post=self._post_text(),
             gate=self._ranker(config.rank.gate_model) if ranks else None,
             rank=self._ranker(config.rank.rank_model) if ranks else None,
@@ -168,20 +169,30 @@ class _Builder:
             post_chats=post_backend is not None and config.backends[post_backend].api == "chat",
         )
 
-    def _post_text(self) -> OffLoopText | None:
+    def _post_text(self) -> AsyncText | None:
         post, reply = self._config.post, self._config.reply
         if post is None:
             return None
         if post.model:
-            return self._text(post.backend, post.model, post.parameters)
+            return self._chain(post.backend, post.model, post.parameters, post.fallbacks)
         assert reply is not None, "the loader refuses a bot with no model at all"
-        return self._text(reply.backend, reply.model, post.parameters)
+        return self._chain(reply.backend, reply.model, post.parameters, post.fallbacks or reply.fallbacks)
+
+    def _chain(
+        self, backend: str, model: str, parameters: dict[str, object], fallbacks: Sequence[Fallback]
+    ) -> AsyncText:
+        """Give a model, and with it those that are asked when it is unavailable."""
+        first = self._text(backend, model, parameters)
+        others = [self._text(other.backend, other.model, other.parameters or parameters) for other in fallbacks]
+        return Chain([first, *others]) if others else first
 
     def _text(self, backend: str, model: str, parameters: dict[str, object]) -> OffLoopText:
         server = self._config.backends[backend]
         endpoint = self._endpoint("backends", backend, Role.TEXT)
         make = partial(build_text_model, api=server.api.value, endpoint=endpoint, model=model, parameters=parameters)
-        return OffLoopText(f"{backend}/{model}", lambda: make(session=self._session), self._calls)
+        return OffLoopText(
+            f"{backend}/{model}", lambda: make(session=self._session), self._calls, metered=endpoint.metered
+        )
 
     def _ranker(self, model: str | None) -> OffLoopRanker | None:
         if not model:

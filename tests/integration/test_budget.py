@@ -9,6 +9,7 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from itertools import cycle, islice
 
 import pytest
@@ -23,20 +24,32 @@ GATE = "microsoft/DialogRPT-width"
 LOST_PARTS = 32
 
 
+@pytest.fixture
+def world(world: World) -> World:
+    """A world where it is noon: no budget begins anew while a test runs, and the floors are half molten."""
+    world.write_main(at_noon())
+    return world
+
+
+def at_noon(more: str = "") -> str:
+    """Give the main file's lines that put the daemon where it is noon. Signs are as POSIX has them: west is +."""
+    return f"timezone: Etc/GMT{datetime.now(UTC).hour - 12:+d}\n{more}"
+
+
 def ask_twice(world: World, post: str, number: int) -> list[str]:
     """Write a comment, which costs a text, and one below it, which costs a score first; give their names."""
     above = world.forum.comment("ann", post, f"Is it {number}?").fullname
     return [above, world.forum.comment("ann", above, f"Or {number + 1}?").fullname]
 
 
-def wait_done(daemon: Daemon, things: Iterable[str], **facts: str) -> list[str]:
+def wait_done(daemon: Daemon, things: Iterable[str], *, bot: str = "duck") -> list[str]:
     """Wait until every thing has its end; give the reasons."""
-    return [daemon.wait_event("item.done", thing=thing, seconds=30, **facts)["reason"] for thing in things]
+    return [daemon.wait_event("item.done", seconds=30, thing=thing, bot=bot)["reason"] for thing in things]
 
 
-def wait_over_budget(daemon: Daemon, **facts: str) -> None:
+def wait_over_budget(daemon: Daemon, *, bot: str = "duck") -> None:
     """Wait until an item ended for want of money, as such an item has to end."""
-    done = daemon.wait_event("item.done", reason="over_budget", **facts)
+    done = daemon.wait_event("item.done", reason="over_budget", bot=bot)
     assert (done["outcome"], done["level"]) == ("skipped", "info")
 
 
@@ -128,13 +141,14 @@ def test_budget__holds_through_kills(world: World, seed: int) -> None:
             if chance.random() < 0.5:
                 held.release()
             daemon = kill(world, daemon)
+        # Every other time the next comes with this one's work half done.
+        if chance.random() < 0.5:
+            wait_done(daemon, things)
         wait_quota(daemon)
         received = world.services.received_chars(KEY)
         assert received <= get_spend(daemon) <= BUDGET
     daemon.wait_state("duck", "running")
-    for number in range(8, 16):
-        last = ask_twice(world, post, number)
-    wait_done(daemon, last)
+    wait_done(daemon, [thing for number in range(8, 16) for thing in ask_twice(world, post, number)])
     wait_over_budget(daemon)
     assert BUDGET // 2 < world.services.received_chars(KEY) <= get_spend(daemon) <= BUDGET
 
@@ -170,7 +184,7 @@ def test_budget__of_nothing_sends_nothing(world: World) -> None:
 
 def test_daily_total__holds_over_two_bots(world: World) -> None:
     """Each has a budget for itself alone; together they stop at the cap, and neither goes without."""
-    world.write_main(f"quota: {{daily_total: {BUDGET}}}\n")
+    world.write_main(at_noon(f"quota: {{daily_total: {BUDGET}}}\n"))
     names = ("duck", "swan")
     for name in names:
         world.add_bot(name, budget=2 * BUDGET, gate=GATE)

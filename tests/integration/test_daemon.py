@@ -117,7 +117,7 @@ def test_reload__touches_only_what_changed(world: World) -> None:
         world.add_bot(name)
     daemon = world.start()
     before = daemon.pids()
-    world.bot_file("duck").write_text(world.bot_file("duck").read_text() + "pace: even\n")
+    world.bot_file("duck").write_text(world.bot_file("duck").read_text() + "dry_run: true\n")
     world.bot_file("goose").unlink()
     world.add_bot("teal")
     answer = json.loads(world.ctl("reload", "--json").stdout)
@@ -399,3 +399,39 @@ def test_no_secret__in_log_or_state(world: World) -> None:
         everything += file.read_bytes().decode("latin-1") if file.is_file() else ""
     assert "wrong-key-marker-1234" not in everything
     assert "client-secret" not in everything
+
+
+def test_fallback__answers_when_the_first_model_is_gone(world: World) -> None:
+    """The first is asked once, the second answers this item and those after it."""
+    text = world.add_bot("duck")
+    world.bot_file("duck").write_text(
+        text.replace(
+            "  model: duck-chat\n", "  model: duck-chat\n  fallbacks: [{backend: openai, model: other-chat}]\n"
+        )
+    )
+    world.services.gone.add("duck-chat")
+    world.services.script("other-chat", ["A first answer from the reeds.", "Something else entirely, from the pond."])
+    daemon = world.start()
+    for n in range(2):
+        thing = world.forum.submit("ann", "pond", f"Question {n}", "Well?")
+        daemon.wait_event("item.done", thing=thing.fullname, outcome="replied")
+    asked = [request.json()["model"] for request in world.services.openai.log.requests("chat/completions")]
+    assert asked == ["duck-chat", "other-chat", "other-chat"]
+
+
+def test_opt_out__is_never_answered_again(world: World) -> None:
+    """Somebody who answers "stop" goes on the account's block list and gets no more answers."""
+    world.add_bot("duck")
+    world.forum.add_account("bob")
+    daemon = world.start()
+    thing = world.forum.submit("ann", "pond", "Who quacks?", "I heard something.")
+    daemon.wait_event("item.done", thing=thing.fullname, outcome="replied")
+    answer = world.forum.comments(author="duck")[0]
+    stop = world.forum.comment("ann", answer.fullname, "Please stop, u/duck!")
+    done = daemon.wait_event("item.done", thing=stop.fullname)
+    assert (done["outcome"], done["reason"]) == ("skipped", "opted_out")
+    assert world.reddit.log.requests("block_user")
+    again = world.forum.submit("ann", "pond", "Is it gone?", "I hope so.")
+    assert daemon.wait_event("item.done", thing=again.fullname)["reason"] == "opted_out"
+    other = world.forum.submit("bob", "pond", "What about me?", "I like ducks.")
+    daemon.wait_event("item.done", thing=other.fullname, outcome="replied")

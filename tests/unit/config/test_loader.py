@@ -206,7 +206,7 @@ def test_load_all__refuses_replies_that_are_not_built(
     assert "is not part of this release yet" in told[0]
 
 
-@pytest.mark.parametrize("moderator", ["mistral", "hf", "chat", "local"])
+@pytest.mark.parametrize("moderator", ["hf", "chat", "local"])
 def test_load_all__refuses_moderators_that_are_not_built(moderator: str, faults_of: Callable[[str], list[str]]) -> None:
     """A moderator that does not exist can't pass anything."""
     told = faults_of(REPLY.replace("[openai]", f"[openai, {moderator}], chat_backend: groq, chat_model: m"))

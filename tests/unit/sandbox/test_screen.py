@@ -20,6 +20,7 @@ from hotshotd.sandbox.screen import (
     PlainScreen,
     Span,
     flatten,
+    lay_out,
     make_screen,
     parse_status,
     shorten,
@@ -195,6 +196,15 @@ def test_live_screen__shows_the_counters() -> None:
         screen.update([ROW])
         screen.close()
     assert re.search(r"iama\s+running\s+" + re.escape(CONTRACT), out.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [(90, f"iama  running  {CONTRACT}"), (70, f"iama {CONTRACT}"), (len(CONTRACT) + 4, f"ia… {CONTRACT}")],
+)
+def test_lay_out__keeps_the_counters_whole_longest(width: int, line: str) -> None:
+    """A narrow terminal costs the state, then the end of the name, and the counters last."""
+    assert lay_out([ROW], width) == [line]
 
 
 def test_make_screen__is_plain_where_the_output_is_no_terminal() -> None:
