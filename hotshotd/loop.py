@@ -65,8 +65,8 @@ class Loop:
             self._selector.register(sock, events, (readable, writable))
 
     def forget(self, sock: socket.socket) -> None:
-        """Watch the socket no more; harmless when it was not watched."""
-        if sock.fileno() in self._selector.get_map():
+        """Watch the socket no more; harmless when it was not watched, or is closed already."""
+        if sock.fileno() >= 0 and sock.fileno() in self._selector.get_map():
             self._selector.unregister(sock)
 
     def on_signal(self, number: int, callback: Callback) -> None:

@@ -59,7 +59,7 @@ def give_up(exc: Exception) -> GaveUp:
     for error, why, passing in _ENDS:
         if isinstance(exc, error):
             gone = isinstance(exc, BreakerOpen) and exc.gone
-            wish = getattr(exc, "retry_after", None)
+            wish = exc.after if isinstance(exc, Retry) else getattr(exc, "retry_after", None)
             gave_up = GaveUp(Why.MODEL_GONE if gone else why, str(exc), passing=passing, retry_after=wish)
             gave_up.__cause__ = exc
             return gave_up

@@ -7,6 +7,7 @@ item ends in one `Verdict`; an item of the inbox whose service is away for now e
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ from hotshotd.platform import Item, Kind, Platform, Reason, Ref, Thread
 
 #: Seconds that one item of a listing has from when it was read.
 ITEM_SECONDS = 900.0
+#: Own comments that nothing may be said like again.
+SAID_BEFORE = 100
 #: Seconds before an item of the inbox is tried again whose service is away.
 DEFER_SECONDS = 120.0
 
@@ -95,12 +98,15 @@ class Answering:
         self._in_work: dict[Ref, Item] = {}
         self._opted_out: set[str] = set()
         self.guards = guards
-        #: What the bot wrote: names, and the newest hundred comments' texts.
-        self.own: dict[Ref, str] = {}
+        #: The names of what the bot wrote.
+        self.own: set[Ref] = set()
+        self._said: deque[str] = deque(maxlen=SAID_BEFORE)
 
     def remember_own(self, items: Sequence[Item]) -> None:
         """Take note of the bot's own things, oldest first: whose answers are follow-ups, and what not to say again."""
-        self.own.update({item.ref: item.text for item in items})
+        self.own.update(item.ref for item in items)
+        end = self._with_footer("")
+        self._said.extend(item.text.removesuffix(end) for item in items if item.kind is Kind.COMMENT)
 
     async def handle(self, found: Found) -> Verdict | Deferred:
         """Bring one item to its end.
@@ -138,6 +144,10 @@ class Answering:
         decision = await self._decide(view, found.deadline)
         if not decision.answer:
             return Verdict.of(decision.reason, detail=f"{decision.chance:.2f}")
+        # Again, and with no await before it counts as in work: others came in while the thread was read.
+        refusal = self._refuse_by_guard(found.item)
+        if refusal:
+            return refusal
         with self._working_on(found.item):
             return await self._answer(view, decision.reason, found.deadline)
 
@@ -219,8 +229,9 @@ class Answering:
 
     async def _answer(self, view: ItemView, reason: Why, deadline: float) -> Verdict:
         item = view.item
-        await self._writer.until_free(deadline)
         async with self._generating:
+            # Inside: the wait for a turn may outlast the item's time, or the platform may hold writes meanwhile.
+            await self._writer.until_free(deadline)
             candidates = await self._generate(view, deadline)
             texts = self._clean(view, candidates.texts)
             text = await self._choose(view, texts, deadline)
@@ -230,7 +241,8 @@ class Answering:
         if late:
             return late
         ref = await self._writer.reply(item, self._with_footer(text), deadline=deadline)
-        self.own[ref] = text
+        self.own.add(ref)
+        self._said.append(text)
         self.guards = self.guards.record(item, self._clock.now())
         self._news.count("replies")
         return Verdict(Outcome.REPLIED, reason, ref)
@@ -267,8 +279,7 @@ class Answering:
         texts = list(dict.fromkeys(clean.text for clean in cleaned if clean.text))
         if not texts:
             raise GaveUp(Why.UNPUBLISHABLE, ", ".join(str(clean.refused) for clean in cleaned), passing=False)
-        recent = tuple(self.own.values())[-100:]
-        fresh = [text for text in texts if not is_near_duplicate(text, recent)]
+        fresh = [text for text in texts if not is_near_duplicate(text, tuple(self._said))]
         if not fresh:
             raise GaveUp(Why.DUPLICATE, "the bot said the same before", passing=False)
         return fresh

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 _PREAMBLE_LINES = 5
 
 _DECORATION = r"[\s*_#>`\"]*"
-_TITLE = re.compile(
-    rf"^{_DECORATION}(?:post\s+)?title{_DECORATION}:{_DECORATION}(?P<title>.*?)[\s*_`]*$", re.IGNORECASE
-)
+_TITLE = re.compile(rf"^{_DECORATION}(?:post\s+)?title{_DECORATION}:[\s*_`]*(?P<title>.*?)[\s*_`]*$", re.IGNORECASE)
 _BODY = re.compile(rf"\A{_DECORATION}(?:body|text|content|post)\b{_DECORATION}:[*_ \t]*\n?", re.IGNORECASE)
 _HEADING = re.compile(r"\A(?:#+\s+|\*\*)(?P<title>.+?)[\s#*]*\Z")
 

@@ -27,7 +27,7 @@ DELETED = "[deleted]"
 
 _NAME_CHARS = 30
 _MARKS = re.compile(r"<\||\|>|\[/?INST\]|<</?SYS>>|</?s>|<(?:start|end)_of_turn>|</?think>", re.IGNORECASE)
-_HEADING = re.compile(r"(?:(?<=\s)|^)#{2,}(?=\s)", re.MULTILINE)
+_HEADING = re.compile(r"#{2,}(?=\s|\Z)")
 _VERBS = r"(?:replied|said|says|wrote|writes|answered|commented)"
 _COLON = r"\s*[:\uff1a]"
 _TURN = re.compile(
@@ -105,7 +105,7 @@ def defuse(text: str, *, names: Iterable[str] = ()) -> str:
     text = _HEADING.sub("#", _MARKS.sub(" ", "\n".join(text.splitlines())))
     known = "|".join(re.escape(name) for name in names if name)
     if known:
-        own_turn = rf"(?P<who>(?<!\w)(?:{known})[*_]{{0,3}}(?:\s{_VERBS})?){_COLON}"
+        own_turn = rf"(?P<who>(?:{known})[*_]{{0,3}}(?:\s{_VERBS})?){_COLON}"
         text = re.sub(own_turn, r"\g<who> -", text, flags=re.IGNORECASE)
     text = _USER_TURN.sub(r"\g<who> -", text)
     return _BY.sub(r"\1a \2", _TURN.sub(r"\g<who> -", text))

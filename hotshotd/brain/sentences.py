@@ -33,6 +33,7 @@ _LIVELY = frozenset({"So", "Sk", "Me", "Cf"})
 _MARKLESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 
 _LOOP = re.compile(r"(.{3,80}?)\1{5,}", re.DOTALL)
+_CLOSING_MARKS = re.compile(rf"[{_MARKS}{_WIDE_MARKS}]{{1,3}}[{_CLOSERS}]{{0,3}}")
 _RUN = re.compile(r"([^\W_]|[!?.,])\1{79,}")
 _UNIT = re.compile(rf"[^{_MARKS}{_WIDE_MARKS}\n]+[{_MARKS}{_WIDE_MARKS}]*\s*|\n+")
 
@@ -73,7 +74,7 @@ def cut_repetition(text: str, _: CleanRules) -> str:
         start, end = loop
         if sum(char.isalnum() for char in text[:start]) < 3:
             raise Unpublishable(Fault.REPETITION)
-        text = text[:end]
+        text = text[: _end_of_marks(text, end)]
     repeated = _repeated_sentence(text)
     return text if repeated is None else text[:repeated].rstrip()
 
@@ -84,6 +85,12 @@ def _first_loop(text: str) -> tuple[int, int] | None:
     found = [match for match in (_RUN.search(text), next(loops, None)) if match is not None]
     first = min(found, key=lambda match: match.start(), default=None)
     return None if first is None else (first.start(), first.end(1))
+
+
+def _end_of_marks(text: str, at: int) -> int:
+    # A circle may be found from the middle of a sentence; the marks after its first round belong to it.
+    match = _CLOSING_MARKS.match(text, at)
+    return match.end() if match else at
 
 
 def _has_words(unit: str) -> bool:

@@ -46,7 +46,7 @@ _STANDS_FOR = {
 }
 _LOOKALIKES = str.maketrans({char: letter for letter, chars in _STANDS_FOR.items() for char in chars})
 #: A mark that stands for a letter does so inside words only: `sh!p`, but not `ship!`.
-_MARK_AT_END = re.compile(r"[!|$@](?!\w)")
+_MARK_AT_END = re.compile(r"[!|]+(?![!|\w])")
 _REPEATED = re.compile(r"(\w)\1{2,}")
 #: Letters and gaps have no character in common, so that a run of gaps is read in one way only.
 _SPELLED = re.compile(r"(?<![^\W_])[^\W_](?:[ .\-_*]{1,2}[^\W_]){3,}(?![^\W_])")
@@ -81,8 +81,4 @@ def disguise_views(text: str) -> tuple[str, ...]:
 
 
 def _fold_word(word: str) -> str:
-    if not any(char.isalpha() for char in word):
-        return word
-    # Inside a word an exclamation mark may stand for a letter, at its end it is one.
-    core = word.rstrip("!")
-    return fold_view(core) + word[len(core) :]
+    return fold_view(word) if any(char.isalpha() for char in word) else word

@@ -67,8 +67,10 @@ class Writer:
         """Wait until writes are not held; for asking before money is spent on a text that can't be written.
 
         Raises:
-            DeadlinePassed: If that is after the deadline.
+            DeadlinePassed: If that is after the deadline, or the deadline is over already.
         """
+        # A wait for another write, or a slow look, may have eaten the item's time.
+        await self._sleep(0.0, deadline)
         while self.held_seconds > 0:
             await self._sleep(self.held_seconds, deadline)
 
@@ -190,8 +192,9 @@ class Writer:
 
     async def _sleep(self, seconds: float, deadline: float) -> None:
         if self._clock.monotonic() + seconds > deadline:
-            raise DeadlinePassed
-        await self._clock.sleep(seconds)
+            raise DeadlinePassed("the time for this is over; nothing was written")
+        if seconds > 0:
+            await self._clock.sleep(seconds)
 
 
 def find_submission(own: tuple[Item, ...], draft: Draft, since: datetime) -> Ref | None:

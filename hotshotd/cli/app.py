@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hotshotd import __version__, log
 from hotshotd._types import BotName
+from hotshotd.cli.bottom import BottomLines
 from hotshotd.clock import SystemClock, fresh_random
 from hotshotd.config.loaded import Loaded, LoadedBot
 from hotshotd.control.handlers import Exchange, handle
@@ -38,8 +40,8 @@ CONTROL_MODE, QUOTA_MODE = 0o660, 0o600
 STAGGER_SECONDS = 0.02
 
 
-def run_daemon(loaded: Loaded, load: Load) -> ExitCode:
-    """Run until a signal ends it.
+def run_daemon(loaded: Loaded, load: Load, *, bottom_lines: bool = False) -> ExitCode:
+    """Run until a signal ends it; with `bottom_lines`, and on a terminal, the bots' counters stay below the log.
 
     Raises:
         ConfigError: If a folder or socket can't be used, or another daemon uses it.
@@ -77,7 +79,10 @@ def run_daemon(loaded: Loaded, load: Load) -> ExitCode:
     notices.attend(supervisor)
     commands = Commands(supervisor)
     control = ControlServer(loop, control_listener, lambda exchange: _serve(commands, exchange))
+    shown = BottomLines(loop, sys.stderr, commands.describe_bots) if bottom_lines and sys.stderr.isatty() else None
     code = supervisor.run()
+    if shown:
+        shown.close()
     control.close()
     for path in (runtime_dir / "control.sock", runtime_dir / "quota.sock"):
         path.unlink(missing_ok=True)

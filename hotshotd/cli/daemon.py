@@ -102,10 +102,10 @@ def _run_botfiles(botfiles: tuple[Path, ...]) -> ExitCode:
     def load(running: Mapping[BotName, LoadedBot]) -> Loaded:
         return load_for_run(botfiles, os.environ, running=running)
 
-    return _start(load)
+    return _start(load, bottom_lines=True)
 
 
-def _start(load: Load) -> ExitCode:
+def _start(load: Load, *, bottom_lines: bool = False) -> ExitCode:
     from hotshotd.cli.app import run_daemon
 
     loaded = load({})
@@ -116,7 +116,7 @@ def _start(load: Load) -> ExitCode:
         return ExitCode.CONFIG
     log.configure(level=loaded.main.log.level, format=loaded.main.log.format)
     try:
-        return run_daemon(loaded, load)
+        return run_daemon(loaded, load, bottom_lines=bottom_lines)
     except ConfigError as exc:
         return _refuse(exc, ExitCode.FAILED)
 

@@ -60,6 +60,11 @@ class Commands:
 
         self._with_figures(answer)
 
+    def describe_bots(self) -> list[Json]:
+        """Give the bots of `status` at once, with the figures of the last answer; asks for newer ones meanwhile."""
+        self._with_figures(lambda: None)
+        return [self._describe_bot(name) for name in self._check_known([])]
+
     # -- steering ----------------------------------------------------------------------------
 
     def reload(self, name: str | None, *, reply: Reply, fail: Failure) -> None:

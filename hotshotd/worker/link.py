@@ -29,6 +29,7 @@ class Link:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._buffer = LineBuffer()
+        self._cut_off = b""
         self._counts: Counter[str] = Counter()
         self._report: Json = {}
         self._gathering = False
@@ -48,8 +49,13 @@ class Link:
 
     def send(self, message: Json) -> None:
         """Send at once. What a supervisor that does not read can't take is lost; it will be killed or die itself."""
+        data = encode(message)
         try:
-            self._channel.send(encode(message))
+            # A stream may take half a line: the other half goes first, or both lines are spoilt.
+            self._cut_off = self._cut_off[self._channel.send(self._cut_off) :] if self._cut_off else b""
+            if self._cut_off:
+                raise BlockingIOError
+            self._cut_off = data[self._channel.send(data) :]
         except (BlockingIOError, OSError):
             _log.debug("link.lost", message_event=message.get("event"))
 

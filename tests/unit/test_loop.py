@@ -89,8 +89,8 @@ def test_timer__of_the_past_runs_in_the_next_turn(loop: Loop) -> None:
 def test_timer__cancelled_is_not_called(loop: Loop, clock: FakeClock) -> None:
     """Also when the one who cancels is a timer of the same turn."""
     calls: list[str] = []
-    loop.call_later(1, lambda: second.cancel())
     second = loop.call_later(2, lambda: calls.append("second"))
+    loop.call_later(1, second.cancel)
     clock.seconds += 5
     loop.turn(0)
     assert calls == []
@@ -160,11 +160,13 @@ def test_watch__replaces_an_earlier_one(loop: Loop, pairs: list[tuple[socket.soc
 def test_forget__is_harmless_for_what_is_not_watched(
     loop: Loop, pairs: list[tuple[socket.socket, socket.socket]]
 ) -> None:
-    """Twice, or without a watch."""
+    """Twice, without a watch, or once it is closed."""
     ours, _ = pairs[0]
     calls: list[str] = []
     loop.watch(ours, readable=lambda: calls.append("read"))
     loop.forget(ours)
+    loop.forget(ours)
+    ours.close()
     loop.forget(ours)
     loop.turn(0)
     assert calls == []

@@ -18,7 +18,8 @@ Make = Callable[..., Item]
 
 
 def rules(**changes: Any) -> ReplyRules:
-    return ReplyRules(**({"own_key": "bot", "followup_only": False} | changes))
+    fields: dict[str, Any] = {"own_key": "bot", "followup_only": False}
+    return ReplyRules(**(fields | changes))
 
 
 def before(item: Item, now: datetime, *, by: ReplyRules | None = None, **known: Any) -> Why | None:

@@ -183,6 +183,12 @@ def test_exit_77__fails_and_is_not_tried_again(running: Any, spawner: Any, pass_
     assert (running.state, len(spawner.children)) == (State.FAILED, 1)
 
 
+def test_exit_77__leaves_no_timer(running: Any, loop: Any) -> None:
+    """Neither heartbeat nor healthy minute of a dead worker wakes the daemon, or forgives what came after."""
+    running.reap(running.pid, EXIT_FATAL)
+    assert loop._compute_wait(None) is None
+
+
 def test_exit_77__without_words_still_has_a_reason(bot: Any) -> None:
     """A worker that dies before it can say why is `failed` all the same."""
     bot.start()
