@@ -40,6 +40,9 @@ _log = get_logger()
 #: Exit codes; the supervisor takes the second for a failure that a restart can't mend.
 EXIT_OK, EXIT_FATAL, EXIT_STUCK = 0, 77, 1
 
+#: Seconds that sending one request to a service may take.
+SEND_SECONDS = 20.0
+
 #: Seconds a pause waits for a write under way, and a stop, which has 8 s in all.
 PAUSE_WAIT_SECONDS = 30.0
 STOP_WAIT_SECONDS = 6.0
@@ -225,8 +228,10 @@ class Worker:
     async def _pause(self) -> None:
         """Spend and write nothing from now on; answer when the write under way has its outcome."""
         self._paused = True
-        await self._close_gate()
+        is_closed = await self._close_gate()
         in_doubt = await self._quiet(PAUSE_WAIT_SECONDS)
+        if not is_closed:
+            in_doubt = in_doubt or "a request that was being sent to a service"
         self._link.report(next_post_at=None)
         self._link.flush()
         self._link.send({"event": "paused", "in_doubt": in_doubt})
@@ -248,9 +253,10 @@ class Worker:
         await self._mark_read()
         self._end()
 
-    async def _close_gate(self) -> None:
-        await self._parts.calls.run(
-            lambda: self._parts.gate.close_gate(timeout_seconds=LOCAL_SECONDS), limit_seconds=LOCAL_SECONDS
+    async def _close_gate(self) -> bool:
+        """Let no request start; False when one is still being sent after the time that sending may take."""
+        return await self._parts.calls.run(
+            lambda: self._parts.gate.close_gate(timeout_seconds=SEND_SECONDS), limit_seconds=SEND_SECONDS
         )
 
     async def _quiet(self, wait_seconds: float) -> str | None:
