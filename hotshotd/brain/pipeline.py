@@ -285,7 +285,7 @@ class Answering:
         return fresh
 
     def _make_clean_rules(self, view: ItemView) -> CleanRules:
-        people = [view.item, *(view.thread.levels if view.thread else ())]
+        people = [view.item, *((view.thread.submission, *view.thread.levels) if view.thread else ())]
         return CleanRules(
             own_names=(self._config.reddit.username,),
             other_names=tuple({item.author.name for item in people if item.author}),

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
+from hotshotd.config.patterns import find_pattern_fault
+
 #: Seconds of each unit a duration may be written in.
 UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -172,7 +174,7 @@ def parse_patterns(words: tuple[str, ...]) -> tuple[str, ...]:
     raise_blames(
         ((index,), f"is no regular expression: {error}")
         for index, word in enumerate(words)
-        if word.startswith("re:") and (error := _pattern_error(word[3:]))
+        if word.startswith("re:") and (error := find_pattern_fault(word[3:]))
     )
     return words
 
@@ -182,14 +184,6 @@ def raise_blames(blames: Iterable[Blame]) -> None:
     found = tuple(blames)
     if found:
         raise FaultyValue(found)
-
-
-def _pattern_error(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as exc:
-        return str(exc)
-    return "" if pattern.strip() else "it is empty and would match everything"
 
 
 def _text(word: object) -> str | None:

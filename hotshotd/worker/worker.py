@@ -99,6 +99,7 @@ class Worker:
         self._put_back: dict[Ref, Found] = {}
         self._forbidden: dict[str, int] = {}
         self._has_polled = False
+        self._read: list[Item] = []
         self._poll_failures = 0
         self._post_failures = 0
         self._marking = False
@@ -294,8 +295,12 @@ class Worker:
 
     async def _poll(self) -> None:
         try:
+            # In this order: what the listings show as a stranger's remark, the inbox may know as an answer to us.
+            # What the listings gave is not given again, so it is kept while the inbox can't be read.
+            self._read += await self._platform.feed()
             notices = await self._platform.inbox()
-            self._take(notices, await self._platform.feed())
+            items, self._read = self._read, []
+            self._take(notices, items)
             self._poll_failures = 0
             await self._plan_next_poll()
             if not self._has_polled:
