@@ -433,11 +433,29 @@ class Worker:
             verdict = await posting.make(slot.key, day_start=self._compute_day_start())
         except (BotPaused, asyncio.CancelledError):
             return
+        except AuthDead:
+            raise
+        except Exception as exc:  # noqa: BLE001 - like an item, a post must not end a bot, nor its schedule
+            verdict = self._fail_post(slot, exc)
         if verdict.why is Why.DRY_RUN:
             posting.last_post_at = self._clock.now()
         good = verdict.outcome is Outcome.PUBLISHED or verdict.why is Why.DRY_RUN
         self._post_failures = 0 if good else self._post_failures + 1
         self._plan_post(catch_up=False)
+
+    def _fail_post(self, slot: Slot, exc: Exception) -> Verdict:
+        verdict = Verdict.of(Why.ERROR, detail=f"{type(exc).__name__}: {exc}"[:300])
+        _log.error("post.crashed", slot=slot.key, error=verdict.detail, exc_info=exc)
+        self._link.trouble(f"a post failed inside: {verdict.detail}")
+        self._link.event(
+            "post.done",
+            slot=slot.key,
+            outcome=verdict.outcome.value,
+            reason=verdict.why.value,
+            thing=None,
+            detail=verdict.detail,
+        )
+        return verdict
 
     # -- being forbidden ---------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Time that passes only when nothing else is left to do: an event loop for tests, deterministic and without a wall clock."""
+"""Time that passes only when nothing else is left to do: a deterministic event loop for tests."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from virtual import VirtualClock, run
 
 from hotshotd.brain.writing import SETTLING_SECONDS, DeadlinePassed, Writer, find_submission
 from hotshotd.errors import BotPaused, Down, Refused, Retry, Unknown
-from hotshotd.platform import Draft
+from hotshotd.platform import Draft, Item
 
 T = TypeVar("T")
 DRAFT = Draft("bots", "A title", "A text.")
@@ -31,12 +31,17 @@ def with_writer(act: Callable[[Writer, MemoryPlatform, VirtualClock], Awaitable[
     return run(main())
 
 
+def new_comment(clock: VirtualClock, ref: str = "t1_one") -> Item:
+    """Give a comment younger than the writer, for which no settling look is made."""
+    return make_comment(clock, ref, created_at=clock.now() + timedelta(seconds=1))
+
+
 def test_reply__whose_answer_is_lost_is_found_and_not_sent_again() -> None:
     """An unknown outcome is followed by a look; what is found there is the result."""
 
     async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
         platform.script["reply"] = [ARRIVES]
-        ref = await writer.reply(make_comment(clock), "Tall.", deadline=900)
+        ref = await writer.reply(new_comment(clock), "Tall.", deadline=900)
         assert [ref] == [item.ref for item in platform.comments]
         assert (platform.times("reply"), platform.times("own")) == ([0.0], [2.0])
 
@@ -48,7 +53,7 @@ def test_reply__that_vanished_is_sent_once_more_after_every_look() -> None:
 
     async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
         platform.script["reply"] = [VANISHES]
-        await writer.reply(make_comment(clock), "Tall.", deadline=900)
+        await writer.reply(new_comment(clock), "Tall.", deadline=900)
         assert (platform.times("reply"), platform.times("own")) == ([0.0, 12.0], [2.0, 12.0])
         assert len(platform.comments) == 1
 
@@ -60,7 +65,7 @@ def test_reply__is_looked_for_before_each_further_try() -> None:
 
     async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
         platform.script["reply"] = [VANISHES, ARRIVES]
-        await writer.reply(make_comment(clock), "Tall.", deadline=900)
+        await writer.reply(new_comment(clock), "Tall.", deadline=900)
         assert (platform.times("reply"), platform.times("own")) == ([0.0, 12.0], [2.0, 12.0, 14.0])
         assert len(platform.comments) == 1
 
@@ -73,7 +78,7 @@ def test_reply__is_not_sent_again_while_looks_fail(failure: Exception) -> None:
 
     async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
         platform.script = {"reply": [ARRIVES], "own": [failure] * 4}
-        await writer.reply(make_comment(clock), "Tall.", deadline=900)
+        await writer.reply(new_comment(clock), "Tall.", deadline=900)
         assert len(platform.times("reply")) == 1
         assert len(platform.times("own")) == 5
         assert len(platform.comments) == 1
@@ -87,7 +92,7 @@ def test_reply__stays_unknown_when_no_look_succeeds_in_time() -> None:
     async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
         platform.script = {"reply": [VANISHES], "own": [Down("away")] * 100}
         with pytest.raises(Unknown):
-            await writer.reply(make_comment(clock), "Tall.", deadline=100)
+            await writer.reply(new_comment(clock), "Tall.", deadline=100)
         assert platform.times("reply") == [0.0]
         assert clock.monotonic() <= 100
 
@@ -112,8 +117,8 @@ def test_retry__holds_every_write_until_it_is_over() -> None:
     async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
         platform.script["reply"] = [Retry("RATELIMIT", after=300.0)]
         await asyncio.gather(
-            writer.reply(make_comment(clock, "t1_one"), "Tall.", deadline=900),
-            writer.reply(make_comment(clock, "t1_two"), "Small.", deadline=900),
+            writer.reply(new_comment(clock, "t1_one"), "Tall.", deadline=900),
+            writer.reply(new_comment(clock, "t1_two"), "Small.", deadline=900),
             writer.post(DRAFT, deadline=900),
         )
         assert platform.times("reply") == [0.0, 300.0, 300.0]
@@ -129,7 +134,7 @@ def test_retry__past_the_deadline_ends_at_once() -> None:
     async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
         platform.script["reply"] = [Retry("RATELIMIT", after=300.0)]
         with pytest.raises(DeadlinePassed):
-            await writer.reply(make_comment(clock), "Tall.", deadline=200)
+            await writer.reply(new_comment(clock), "Tall.", deadline=200)
         assert clock.monotonic() == 0.0
         assert writer.held_seconds == 300.0
 
@@ -141,8 +146,8 @@ def test_deadline__that_passes_in_the_queue_keeps_the_write_back() -> None:
 
     async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
         platform.script["reply"] = [50.0]
-        first = writer.reply(make_comment(clock, "t1_one"), "Tall.", deadline=900)
-        second = writer.reply(make_comment(clock, "t1_two"), "Small.", deadline=30)
+        first = writer.reply(new_comment(clock, "t1_one"), "Tall.", deadline=900)
+        second = writer.reply(new_comment(clock, "t1_two"), "Small.", deadline=30)
         results = await asyncio.gather(first, second, return_exceptions=True)
         assert isinstance(results[1], DeadlinePassed)
         assert platform.times("reply") == [0.0]
@@ -155,7 +160,7 @@ def test_down__is_tried_again_with_growing_pauses() -> None:
 
     async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
         platform.script["reply"] = [Down("away")] * 4
-        await writer.reply(make_comment(clock), "Tall.", deadline=900)
+        await writer.reply(new_comment(clock), "Tall.", deadline=900)
         assert platform.times("reply") == [0.0, 2.0, 6.0, 14.0, 30.0]
         assert platform.times("own") == []
 
@@ -168,7 +173,7 @@ def test_down__until_the_deadline_writes_nothing() -> None:
     async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
         platform.script["reply"] = [Down("away")] * 100
         with pytest.raises(DeadlinePassed):
-            await writer.reply(make_comment(clock), "Tall.", deadline=100)
+            await writer.reply(new_comment(clock), "Tall.", deadline=100)
         assert platform.comments == []
         assert clock.monotonic() <= 100
 
@@ -181,7 +186,7 @@ def test_refused__is_not_tried_again() -> None:
     async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
         platform.script["reply"] = [Refused("locked", why="locked")]
         with pytest.raises(Refused):
-            await writer.reply(make_comment(clock), "Tall.", deadline=900)
+            await writer.reply(new_comment(clock), "Tall.", deadline=900)
         assert await writer.post(DRAFT, deadline=900)
         assert (platform.times("reply"), writer.under_way) == ([0.0], None)
 
@@ -194,10 +199,10 @@ def test_close__sends_nothing_until_open() -> None:
     async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
         writer.close()
         with pytest.raises(BotPaused):
-            await writer.reply(make_comment(clock), "Tall.", deadline=900)
+            await writer.reply(new_comment(clock), "Tall.", deadline=900)
         assert platform.calls == []
         writer.open()
-        assert await writer.reply(make_comment(clock), "Tall.", deadline=900)
+        assert await writer.reply(new_comment(clock), "Tall.", deadline=900)
 
     with_writer(act)
 
@@ -208,7 +213,7 @@ def test_close__lets_the_write_under_way_find_its_outcome(outcome: str, written:
 
     async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
         platform.script["reply"] = [outcome]
-        task = asyncio.create_task(writer.reply(make_comment(clock), "Tall.", deadline=900))
+        task = asyncio.create_task(writer.reply(new_comment(clock), "Tall.", deadline=900))
         await asyncio.sleep(1)
         assert (writer.under_way, writer.under_way_task) == ("the reply to t1_one", task)
         writer.close()
