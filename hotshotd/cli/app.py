@@ -12,7 +12,7 @@ from pathlib import Path
 from hotshotd import __version__, log
 from hotshotd._types import BotName
 from hotshotd.cli.bottom import BottomLines
-from hotshotd.clock import SystemClock, fresh_random
+from hotshotd.clock import AwakeClock, SystemClock, fresh_random
 from hotshotd.config.loaded import Loaded, LoadedBot
 from hotshotd.control.handlers import Exchange, handle
 from hotshotd.control.server import ControlServer, bind_unix
@@ -52,8 +52,8 @@ def run_daemon(loaded: Loaded, load: Load, *, bottom_lines: bool = False) -> Exi
     # Held for life: a lock goes when its process does, whatever ends it (flock(2)).
     locks = [_lock(state_dir), _lock(runtime_dir)]
     _log.info("daemon.starting", version=__version__, bots=len(loaded.bots), invalid=len(loaded.invalid))
-    clock, chance = SystemClock(), fresh_random()
-    loop = Loop(clock)
+    chance = fresh_random()
+    loop = Loop(AwakeClock())
     notifier = Notifier()
     quota_listener = bind_unix(runtime_dir / "quota.sock", mode=QUOTA_MODE, backlog=512)
     control_listener = bind_unix(runtime_dir / "control.sock", mode=CONTROL_MODE, backlog=64)

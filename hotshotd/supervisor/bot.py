@@ -96,6 +96,7 @@ class Bot:
         self._timers: dict[str, Timer] = {}
         self._counts = Today()
         self._fatal: str | None = None
+        self._blame: str | None = None
         self._then: Callable[[], None] | None = None
         self._pause_waiters: list[Callable[[str | None], None]] = []
         self._handlers: dict[str, Callable[[Json], None]] = {
@@ -129,7 +130,7 @@ class Bot:
     def start(self, child: Child | None = None) -> None:
         """Take a worker that was forked already, or fork one; a failure to do so is a failure like any other."""
         self._cancel("start")
-        self._fatal = None
+        self._fatal = self._blame = None
         # What an earlier worker reported (bans, roles it went without) is not known of this one.
         self.report = {}
         self._running_since = None
@@ -208,7 +209,7 @@ class Bot:
             self._move(State.FAILED, self._fatal or "the platform refuses the account")
             self.last_error = self.reason
         else:
-            self._fail(_describe_exit(status))
+            self._fail(self._blame or _describe_exit(status))
 
     def describe(self) -> Json:
         """Give what `status --json` shows, spend aside."""
@@ -309,6 +310,7 @@ class Bot:
             self._set("heartbeat", -late, self._watch_heartbeat)
         elif self._child:
             _log.error("worker.silent", bot=self.name, pid=self.pid)
+            self._blame = f"the worker was silent for {SILENCE_SECONDS:g} s and was ended"
             self._child.kill()
 
     def _set(self, name: str, seconds: float, callback: Callable[[], None]) -> None:

@@ -37,6 +37,7 @@ ROUTES = Routes(
         Route("POST", "/models/{model:path}", echo),
         Route("POST", "/json", lambda request: json_response(request.json())),
         Route("GET", "/fail", fail),
+        Route("GET", "/reset", lambda _: Response(reset=True)),
         Route("GET", "/hang", lambda _: Response(delay_seconds=600)),
         Route("GET", "/drip", lambda _: Response(body=b"x" * 100, drip_seconds=600)),
     ]
@@ -100,6 +101,12 @@ def test_keep_alive__one_connection_for_many(server: HttpServer) -> None:
     received = raw(server, one + one + last)
     assert (received.count(b"HTTP/1.1 200 OK"), server.connections_made) == (3, 1)
     assert received.index(b'"place":"a"') < received.index(b'"place":"b"')
+
+
+def test_reset__is_a_reset_and_no_orderly_end(server: HttpServer) -> None:
+    """The client sees ECONNRESET, not an empty answer."""
+    with pytest.raises(ConnectionResetError):
+        raw(server, b"GET /reset HTTP/1.1\r\nHost: x\r\n\r\n")
 
 
 def test_answer__leaves_in_one_segment(server: HttpServer) -> None:
