@@ -1,1 +1,1 @@
-"""cli"""
+"""Arguments and wiring of both programs; no decisions."""

@@ -1,1 +1,1 @@
-"""config"""
+"""YAML files to frozen settings, every fault with its line, and secrets by reference."""

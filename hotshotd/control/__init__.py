@@ -1,1 +1,1 @@
-"""control"""
+"""The operator's socket: requests, replies, and the client of `hotshotctl`."""

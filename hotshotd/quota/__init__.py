@@ -1,1 +1,1 @@
-"""quota"""
+"""What all bots share: characters, breakers and Reddit's pace, kept by one process."""

@@ -1,1 +1,1 @@
-"""supervisor"""
+"""Children and their states, and the commands that change them."""

@@ -1,1 +1,1 @@
-"""worker"""
+"""One bot's process: its loop, its schedule, its wiring."""
