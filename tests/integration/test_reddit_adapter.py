@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import shutil
 import socket
 import ssl
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 import pytest
 from structlog.testing import CapturingLogger
 
+import hotshotd
 from hotshotd.admission import RateHeaders
 from hotshotd.clock import SystemClock
 from hotshotd.errors import AuthDead, Down, PlatformError, QuotaUnavailable, Refused, Retry, Unknown
@@ -486,7 +488,7 @@ AFTER_COMMIT = [
     ("408", {"action": Action.STATUS, "status": 408, "when": When.AFTER}),
     ("520", {"action": Action.STATUS, "status": 520, "when": When.AFTER}),
     ("truncated", {"action": Action.TRUNCATE}),
-    ("hang", {"action": Action.HANG, "when": When.AFTER, "seconds": 3.0}),
+    ("hang", {"action": Action.HANG, "when": When.AFTER, "seconds": 30.0}),
     ("drip", {"action": Action.SLOW, "seconds": 6.0}),
     ("html", {"action": Action.ABSURD, "body": "html", "when": When.AFTER}),
     ("empty", {"action": Action.ABSURD, "body": "empty", "when": When.AFTER}),
@@ -671,7 +673,7 @@ def test_sign_in__without_any_credentials_never_reads_as_nobody(world: World) ->
         ({"action": Action.STATUS, "status": 429}, Retry),
         ({"action": Action.STATUS, "status": 302, "headers": {"location": "http://127.0.0.1:1/steal"}}, Down),
         ({"action": Action.RESET, "when": When.AFTER}, Down),
-        ({"action": Action.HANG, "seconds": 3.0}, Down),
+        ({"action": Action.HANG, "seconds": 30.0}, Down),
         ({"action": Action.ABSURD, "body": "html"}, Down),
         ({"action": Action.ABSURD, "body": '{"access_token": "x"}'}, Down),
         ({"action": Action.ABSURD, "body": "null"}, Down),
@@ -799,6 +801,16 @@ def test_environment__has_no_say(world: World, monkeypatch: pytest.MonkeyPatch) 
         "basic ",
         "bearer",
     ]
+
+
+@pytest.mark.parametrize("text", ["[DEFAULT]\noauth_url=http://127.0.0.1:1\n", "this is no ini file"])
+def test_praw_ini__of_the_working_directory_is_not_even_read(tmp_path: Path, text: str) -> None:
+    """In a fresh process: no warning about its addresses, no error about its faults."""
+    (tmp_path / "praw.ini").write_text(text)
+    command = [sys.executable, "-W", "error", "-c", "from hotshotd.reddit.client import warm_up; warm_up()"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(hotshotd.__file__).parents[1])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_in_flight__names_the_deadline_of_the_call_under_way(world: World) -> None:
