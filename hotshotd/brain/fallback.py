@@ -23,12 +23,12 @@ class Chain:
         self.name = self._models[0].name
         self.metered = any(model.metered for model in models)
 
-    async def generate(self, prompt: Prompt) -> Candidates:
+    async def generate(self, prompt: Prompt, *, limit_seconds: float | None = None) -> Candidates:
         """Give the candidates of the first model that has any."""
         for place, model in enumerate(self._models):
             rest = self._models[place + 1 :]
             try:
-                return await model.generate(prompt)
+                return await model.generate(prompt, limit_seconds=limit_seconds)
             except (InferenceGone, InferenceUnavailable, BreakerOpen):
                 if not rest:
                     raise

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from hotshotd._types import Role
-from hotshotd.inference.base import Candidates, Judgement, Prompt
+from hotshotd.inference.base import Candidates, Judgement, Picture, Prompt
 
 
 class BrainClock(Protocol):
@@ -30,7 +30,7 @@ class AsyncText(Protocol):
     name: str
     metered: bool
 
-    async def generate(self, prompt: Prompt) -> Candidates: ...
+    async def generate(self, prompt: Prompt, *, limit_seconds: float | None = None) -> Candidates: ...
 
 
 class AsyncRanker(Protocol):
@@ -49,11 +49,44 @@ class AsyncModerator(Protocol):
     async def judge(self, text: str) -> Judgement: ...
 
 
+class AsyncTopics(Protocol):
+    """A `TopicModel`, asynchronous."""
+
+    name: str
+
+    async def classify(self, text: str, labels: Sequence[str]) -> dict[str, float]: ...
+
+
+class AsyncCaptioner(Protocol):
+    """A `Captioner`, asynchronous."""
+
+    name: str
+
+    async def describe(self, url: str) -> str: ...
+
+
+class AsyncPainter(Protocol):
+    """A `Painter`, asynchronous."""
+
+    name: str
+
+    async def paint(self, prompt: str) -> Picture: ...
+
+
+class AsyncUpscaler(Protocol):
+    """An `Upscaler`, asynchronous."""
+
+    name: str
+
+    async def enlarge(self, picture: Picture) -> Picture: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Faculties:
     """The services of one bot; None where it has none.
 
-    `post_chats` says that the model that writes posts is a chat model, and so takes messages.
+    `incoming` are the moderators that look at what people wrote: those that send nothing anywhere. `post_chats` says
+    that the model that writes posts is a chat model, and so takes messages.
     """
 
     reply: AsyncText | None
@@ -62,6 +95,11 @@ class Faculties:
     rank: AsyncRanker | None
     moderators: tuple[AsyncModerator, ...]
     post_chats: bool = False
+    incoming: tuple[AsyncModerator, ...] = ()
+    topics: AsyncTopics | None = None
+    caption: AsyncCaptioner | None = None
+    paint: AsyncPainter | None = None
+    upscale: AsyncUpscaler | None = None
 
 
 class News(Protocol):

@@ -82,8 +82,11 @@ class TextModel(Protocol):
         """Give what `generate` would charge for the prompt; 0 where the server is not metered."""
         ...
 
-    def generate(self, prompt: Prompt) -> Candidates:
-        """Ask once for candidate texts. Blocks up to the time limit of a text service (120 s)."""
+    def generate(self, prompt: Prompt, *, limit_seconds: float | None = None) -> Candidates:
+        """Ask once for candidate texts.
+
+        Blocks up to the time limit of a text service (120 s), or `limit_seconds` where that is less.
+        """
         ...
 
 
@@ -107,6 +110,64 @@ class Moderator(Protocol):
     def name(self) -> str: ...
 
     def judge(self, text: str) -> Judgement: ...
+
+
+class TopicModel(Protocol):
+    """Something that tells what a text is about (zero-shot classification)."""
+
+    @property
+    def name(self) -> str: ...
+
+    def cost(self, text: str, labels: Sequence[str]) -> Chars: ...
+
+    def classify(self, text: str, labels: Sequence[str]) -> dict[str, float]:
+        """Give each label's score in [0, 1], by label; labels do not compete with each other."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture in memory. `kind` is the file extension that its first bytes show: png, jpg, gif or webp.
+
+    `url` is where it came from, while that address lives; some services enlarge better from there.
+    """
+
+    data: bytes = field(repr=False)
+    kind: str
+    url: str | None = None
+
+
+class Captioner(Protocol):
+    """Something that says what a picture shows."""
+
+    @property
+    def name(self) -> str: ...
+
+    def describe(self, url: str) -> str:
+        """Give a caption of one line for the picture at `url`, which is handed to the service (never empty)."""
+        ...
+
+
+class Painter(Protocol):
+    """Something that makes a picture of a text."""
+
+    @property
+    def name(self) -> str: ...
+
+    def cost(self, prompt: str) -> Chars: ...
+
+    def paint(self, prompt: str) -> Picture:
+        """Make one picture. Blocks up to the time limit of a picture service."""
+        ...
+
+
+class Upscaler(Protocol):
+    """Something that enlarges a picture."""
+
+    @property
+    def name(self) -> str: ...
+
+    def enlarge(self, picture: Picture) -> Picture: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ class _Round:
     """One `generate`: what it cost so far, and the words of the last refusal."""
 
     prompt: Prompt
+    read_seconds: float
     cost: int = 0
     problem: Problem | None = None
 
@@ -100,7 +101,7 @@ class HttpTextModel:
     def cost(self, prompt: Prompt) -> Chars:
         return Chars(self._count(prompt) if self.endpoint.metered else 0)
 
-    def generate(self, prompt: Prompt) -> Candidates:
+    def generate(self, prompt: Prompt, *, limit_seconds: float | None = None) -> Candidates:
         """Ask for candidates: one request, or two where the first was refused or brought no text.
 
         Raises:
@@ -108,7 +109,7 @@ class HttpTextModel:
             InferenceError: Nothing usable came; `InferenceGone` also after two different prompts in a row were
                 refused with the barest of requests.
         """
-        this = _Round(prompt)
+        this = _Round(prompt, min(self.read_seconds, limit_seconds or self.read_seconds))
         try:
             texts = self._ask_with_parameters(this)
         except NoText:
@@ -180,7 +181,7 @@ class HttpTextModel:
             path=self.wire.make_path(self.model),
             payload=self.wire.make_payload(prompt, model=self.model, options=options),
             ask=ask,
-            read_seconds=self.read_seconds,
+            read_seconds=this.read_seconds,
             headers={"x-use-cache": "false"} if self.wire.name == "hf" else {},
             sent_texts=self.wire.list_texts(prompt),
         )

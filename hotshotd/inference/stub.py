@@ -24,7 +24,7 @@ class StubTextModel:
     def cost(self, prompt: Prompt) -> Chars:
         return prompt.count_text() if self.is_metered else Chars(0)
 
-    def generate(self, prompt: Prompt) -> Candidates:
+    def generate(self, prompt: Prompt, *, limit_seconds: float | None = None) -> Candidates:  # noqa: ARG002
         """Give the next entry of the script, or raise it."""
         entry = self.script[min(len(self.prompts), len(self.script) - 1)]
         self.prompts.append(prompt)

@@ -64,8 +64,10 @@ class OffLoopText:
         self._make = cache(make)
         self._calls = calls
 
-    async def generate(self, prompt: Prompt) -> Candidates:
-        return await self._calls.run(lambda: self._make().generate(prompt), limit_seconds=TEXT_SECONDS)
+    async def generate(self, prompt: Prompt, *, limit_seconds: float | None = None) -> Candidates:
+        return await self._calls.run(
+            lambda: self._make().generate(prompt, limit_seconds=limit_seconds), limit_seconds=TEXT_SECONDS
+        )
 
 
 class OffLoopRanker:

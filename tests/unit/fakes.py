@@ -135,7 +135,7 @@ class ScriptedText:
         self._seconds = seconds
         self.prompts: list[Prompt] = []
 
-    async def generate(self, prompt: Prompt) -> Candidates:
+    async def generate(self, prompt: Prompt, *, limit_seconds: float | None = None) -> Candidates:
         self.prompts.append(prompt)
         await asyncio.sleep(self._seconds)
         entry = self._script.pop(0) if len(self._script) > 1 else self._script[0]

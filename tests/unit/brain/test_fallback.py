@@ -33,7 +33,7 @@ class Model:
         self.asked = 0
         self._error = error
 
-    async def generate(self, prompt: Prompt) -> Candidates:
+    async def generate(self, prompt: Prompt, *, limit_seconds: float | None = None) -> Candidates:
         self.asked += 1
         if self._error:
             raise self._error
