@@ -6,13 +6,28 @@ leaves the machine for a service unless `Admission.ask` was answered with a `Per
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from hotshotd._types import Chars, Role
+
+#: Whether what is done in this context answers somebody who spoke to the bot; `pace: even` keeps a part for those.
+_ADDRESSED: ContextVar[bool] = ContextVar("addressed", default=False)
+
+
+@contextmanager
+def answering_people() -> Iterator[None]:
+    """Say that what is asked inside, in threads as well where they were given the context, answers somebody."""
+    token = _ADDRESSED.set(True)
+    try:
+        yield
+    finally:
+        _ADDRESSED.reset(token)
 
 
 class Result(StrEnum):
@@ -35,7 +50,8 @@ class Ask:
 
     `chars` is what counts against the budget: the code points of the texts, 0 on a server that is
     not metered. `service` is the configured name ("hf", "openai", "perspective"), `key_id` a short hash
-    of the key it is used with, `model` the model or "" where there is none.
+    of the key it is used with, `model` the model or "" where there is none. `addressed` tells whether it is for
+    somebody who spoke to the bot.
     """
 
     service: str
@@ -43,6 +59,7 @@ class Ask:
     chars: Chars
     model: str = ""
     key_id: str = ""
+    addressed: bool = field(default_factory=_ADDRESSED.get)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +111,13 @@ class Admission(Protocol):
         """Tell what became of a permit. Never raises: lost news leave the permit charged."""
         ...
 
+    def report_unsent(self, ask: Ask, *, result: Result, error: str) -> None:
+        """Tell that a request could not even be made: the service can't be reached, or its key fits no header.
+
+        There is no permit and nothing is charged; breakers count `result`, which is FAILED or GONE. Never raises.
+        """
+        ...
+
     def sending(self) -> AbstractContextManager[None]:
         """Hold the gate that a pause closes, from `ask` until the last byte of the request is sent.
 
@@ -136,3 +160,41 @@ class Spend:
     characters: Chars
     budget: Chars | None
     resets_at: datetime
+
+
+@dataclass(slots=True)
+class Bill:
+    """What the requests of one piece of work were charged, in characters."""
+
+    chars: int = 0
+
+
+_BILL: ContextVar[Bill | None] = ContextVar("bill", default=None)
+
+
+@contextmanager
+def billing() -> Iterator[Bill]:
+    """Gather what is charged inside, in threads as well where they were given the context.
+
+    At its end a bill is put on the one around it.
+    """
+    bill = Bill()
+    token = _BILL.set(bill)
+    try:
+        yield bill
+    finally:
+        _BILL.reset(token)
+        charge(bill.chars)
+
+
+def charge(chars: int) -> None:
+    """Put characters on the bill of this context, or take given back ones off; nothing where nobody gathers."""
+    bill = _BILL.get()
+    if bill is not None:
+        bill.chars += chars
+
+
+def read_bill() -> int:
+    """Give what is on the bill of this context, 0 where nobody gathers."""
+    bill = _BILL.get()
+    return bill.chars if bill is not None else 0

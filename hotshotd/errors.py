@@ -34,6 +34,12 @@ class ConfigError(HotshotError):
     code = "config"
 
 
+class ImportFailed(HotshotError):
+    """A file of another program can't be turned into one of ours, or not be written; the message says why."""
+
+    code = "import"
+
+
 class SecretMissing(HotshotError):
     """A secret that a bot needs is not to be found; the message says where it was looked for."""
 
@@ -80,6 +86,12 @@ class QuotaExceeded(QuotaError):
         self.cost = cost
         self.left = left
         self.resets_at = resets_at
+
+
+class PaceExceeded(QuotaExceeded):
+    """A grant was refused because `pace: even` keeps what is left for later in the day."""
+
+    code = "pace"
 
 
 class QuotaUnavailable(QuotaError):

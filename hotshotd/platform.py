@@ -88,10 +88,14 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A submission and the comments from the top level down to (not including) an item."""
+    """A submission and the comments from the top level down to (not including) an item.
+
+    `item` is the comment itself as it is now, where the platform shows it: it may have been edited or locked.
+    """
 
     submission: Item
     levels: tuple[Item, ...]
+    item: Item | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from hotshotd._types import Role
+from hotshotd.brain.case import Case
 from hotshotd.brain.ends import GaveUp
 from hotshotd.brain.keywords import Keywords
 from hotshotd.brain.patience import MODERATION, RANK, ask_patiently
 from hotshotd.brain.ports import AsyncModerator, AsyncRanker, BrainClock, Faculties, News
+from hotshotd.brain.trace import Show, show_nothing
 from hotshotd.brain.verdict import Why
-from hotshotd.errors import BreakerOpen, HotshotError, InferenceError, QuotaExceeded, QuotaUnavailable
+from hotshotd.errors import BreakerOpen, ConfigError, HotshotError, InferenceError, QuotaExceeded, QuotaUnavailable
 from hotshotd.inference.base import Judgement
 
 
@@ -25,8 +27,10 @@ class Editor:
         self._negative = negative
         self._clock = clock
         self._news = news
+        #: Moderators and rankers that gave no answer when last asked, and why.
+        self._silent: dict[tuple[Role, str], str] = {}
 
-    async def find_objection(self, text: str, *, deadline: float) -> GaveUp | None:
+    async def find_objection(self, text: str, *, deadline: float, show: Show = show_nothing) -> GaveUp | None:
         """Give why a text may not be published, or None: it may.
 
         Raises:
@@ -34,23 +38,40 @@ class Editor:
         """
         word = self._negative.find(text)
         if word is not None:
-            return GaveUp(Why.KEYWORD, f"the text holds the keyword {word!r}", passing=False)
+            return _shown(show, "keywords", GaveUp(Why.KEYWORD, f"the text holds the keyword {word!r}", passing=False))
         for moderator in self._faculties.moderators:
-            judgement = await self._judge(moderator, text, deadline)
-            if not judgement.ok:
-                return GaveUp(Why.MODERATION, f"{judgement.moderator}: {judgement.why}", passing=False)
+            objection = await self._ask_moderator(moderator, text, deadline, show)
+            if objection is not None:
+                return objection
         return None
 
-    async def choose(self, context: Sequence[str], texts: Sequence[str], *, deadline: float) -> str:
+    async def find_incoming_objection(self, text: str, case: Case) -> GaveUp | None:
+        """Give why what somebody wrote is not to be answered, or None; only moderators that send nothing are asked.
+
+        Raises:
+            GaveUp: There is no verdict, which is no pass.
+        """
+        for moderator in self._faculties.incoming:
+            objection = await self._ask_moderator(moderator, text, case.deadline, case.show)
+            if objection is not None:
+                return objection
+        return None
+
+    async def choose(
+        self, context: Sequence[str], texts: Sequence[str], *, deadline: float, show: Show = show_nothing
+    ) -> str:
         """Give the best of several texts: the highest score, the first among equals; the first when nobody can rank."""
         ranker = self._faculties.rank
         if ranker is None or len(texts) == 1:
             return texts[0]
         try:
             scores = [await self.score(ranker, context, text, deadline=deadline) for text in texts]
-        except (InferenceError, BreakerOpen, QuotaExceeded, QuotaUnavailable):
+        except (InferenceError, BreakerOpen, QuotaExceeded, QuotaUnavailable) as exc:
+            show("ranking", f"{exc}; the first is taken")
             return texts[0]
-        return texts[max(range(len(texts)), key=lambda index: (scores[index], -index))]
+        best = max(range(len(texts)), key=lambda index: (scores[index], -index))
+        show("ranking", f"{ranker.name}: {', '.join(f'{score:.3f}' for score in scores)}; number {best + 1} is taken")
+        return texts[best]
 
     async def score(self, ranker: AsyncRanker, context: Sequence[str], text: str, *, deadline: float) -> float:
         """Score one text patiently; what it raises is what the ranker raised last."""
@@ -63,10 +84,20 @@ class Editor:
                 on_failure=self._note(f"ranking ({ranker.name})"),
             )
         except (InferenceError, BreakerOpen) as exc:
-            self._news.degraded(Role.RANK, why=str(exc))
+            self._miss(Role.RANK, ranker.name, str(exc))
             raise
-        self._news.degraded(Role.RANK, why=None)
+        self._miss(Role.RANK, ranker.name, None)
         return score
+
+    # -- inside ------------------------------------------------------------------------------
+
+    async def _ask_moderator(self, moderator: AsyncModerator, text: str, deadline: float, show: Show) -> GaveUp | None:
+        judgement = await self._judge(moderator, text, deadline)
+        if judgement.ok:
+            show("moderation", f"{judgement.moderator}: passed{_list_scores(judgement)}")
+            return None
+        objection = GaveUp(Why.MODERATION, f"{judgement.moderator}: {judgement.why}", passing=False)
+        return _shown(show, "moderation", objection)
 
     async def _judge(self, moderator: AsyncModerator, text: str, deadline: float) -> Judgement:
         try:
@@ -77,13 +108,32 @@ class Editor:
                 deadline=deadline,
                 on_failure=self._note(f"moderation ({moderator.name})"),
             )
-        except (InferenceError, BreakerOpen, QuotaUnavailable) as exc:
-            self._news.degraded(Role.MODERATION, why=str(exc))
+        except (InferenceError, BreakerOpen, QuotaUnavailable, ConfigError) as exc:
+            # ConfigError: the package of a local moderator was taken away while the bot runs.
+            self._miss(Role.MODERATION, moderator.name, str(exc))
             wish = getattr(exc, "retry_after", None)
             passing = isinstance(exc, BreakerOpen | QuotaUnavailable) or exc.code in ("unavailable", "gone")
             raise GaveUp(Why.MODERATION_UNAVAILABLE, str(exc), passing=passing, retry_after=wish) from exc
-        self._news.degraded(Role.MODERATION, why=None)
+        self._miss(Role.MODERATION, moderator.name, None)
         return judgement
+
+    def _miss(self, role: Role, name: str, why: str | None) -> None:
+        """Say that a role goes without; one service that answers does not speak for another that does not."""
+        self._silent.pop((role, name), None)
+        if why is not None:
+            self._silent[role, name] = why
+        causes = [cause for (silent_role, _), cause in self._silent.items() if silent_role is role]
+        self._news.degraded(role, why=causes[-1] if causes else None)
 
     def _note(self, what: str) -> Callable[[HotshotError], None]:
         return lambda exc: self._news.trouble(f"{what}: {exc}")
+
+
+def _shown(show: Show, name: str, objection: GaveUp) -> GaveUp:
+    show(name, str(objection))
+    return objection
+
+
+def _list_scores(judgement: Judgement) -> str:
+    highest = sorted(judgement.scores.items(), key=lambda score: -score[1])[:3]
+    return "".join(f", {name} {score:.2f}" for name, score in highest)

@@ -12,6 +12,7 @@ from hotshotd.errors import (
     InferenceNonsense,
     InferenceRejected,
     InferenceUnavailable,
+    PaceExceeded,
     QuotaExceeded,
     QuotaUnavailable,
     Refused,
@@ -34,6 +35,7 @@ class GaveUp(HotshotError):
 
 #: The error, the reason it stands for, and whether the same item may work out later.
 _ENDS: tuple[tuple[type[Exception], Why, bool], ...] = (
+    (PaceExceeded, Why.PACE, True),
     (QuotaExceeded, Why.OVER_BUDGET, False),
     (QuotaUnavailable, Why.QUOTA_UNAVAILABLE, True),
     (InferenceGone, Why.MODEL_GONE, True),
@@ -58,12 +60,18 @@ def give_up(exc: Exception) -> GaveUp:
         return exc
     for error, why, passing in _ENDS:
         if isinstance(exc, error):
-            gone = isinstance(exc, BreakerOpen) and exc.gone
             wish = exc.after if isinstance(exc, Retry) else getattr(exc, "retry_after", None)
-            gave_up = GaveUp(Why.MODEL_GONE if gone else why, str(exc), passing=passing, retry_after=wish)
+            gave_up = GaveUp(_refine(why, exc), str(exc), passing=passing, retry_after=wish)
             gave_up.__cause__ = exc
             return gave_up
     raise AssertionError(f"no end for {type(exc).__name__}")
+
+
+def _refine(why: Why, exc: Exception) -> Why:
+    """Name the reason more exactly than the kind of error does."""
+    if isinstance(exc, BreakerOpen) and exc.gone:
+        return Why.MODEL_GONE
+    return Why.TOO_LONG if isinstance(exc, InferenceRejected) and exc.too_long else why
 
 
 def end_of(gave_up: GaveUp) -> Verdict:

@@ -8,6 +8,7 @@ None of them makes a request or reads a clock.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,7 +27,8 @@ class ItemView:
 
     `now` is aware. `reason` is None for an item of a listing. `answered` holds what the bot's own
     newest comments answer, `own` the names of what it wrote itself. `ignored` are further authors
-    (casefolded) that asked to be left alone. `thread` is None until it was fetched.
+    (casefolded) that asked to be left alone, `banned` places (casefolded) that want the bot gone. `thread` is
+    None until it was fetched.
     """
 
     item: Item
@@ -35,6 +37,7 @@ class ItemView:
     answered: Collection[Ref] = ()
     own: Collection[Ref] = ()
     ignored: Collection[str] = ()
+    banned: Collection[str] = ()
     thread: Thread | None = None
 
     @classmethod
@@ -43,8 +46,14 @@ class ItemView:
         return cls(notice.item, now, notice.reason)
 
     def with_thread(self, thread: Thread) -> ItemView:
-        """Give the view with what stands above the item."""
-        return replace(self, thread=thread)
+        """Give the view with what stands above the item, and with the item as it is now."""
+        now = thread.item
+        if now is None:
+            return replace(self, thread=thread)
+        fresh = replace(
+            self.item, author=now.author, text=now.text, locked=now.locked, removed=now.removed, archived=now.archived
+        )
+        return replace(self, item=fresh, thread=thread)
 
 
 Filter = Callable[[ItemView, ReplyRules], Why | None]
@@ -55,9 +64,14 @@ def is_own(author: Author | None, rules: ReplyRules) -> bool:
     return author is not None and author.key == rules.own_key
 
 
+def find_refusals(view: ItemView, rules: ReplyRules, *, table: tuple[Filter, ...]) -> Iterator[Why]:
+    """Give the reasons of the filters that refuse the item, as they are asked; none: go on."""
+    return (why for check in table if (why := check(view, rules)) is not None)
+
+
 def first_refusal(view: ItemView, rules: ReplyRules, *, table: tuple[Filter, ...]) -> Why | None:
     """Give the reason of the first filter that refuses the item, or None: go on."""
-    return next((why for check in table if (why := check(view, rules)) is not None), None)
+    return next(find_refusals(view, rules, table=table), None)
 
 
 def on_own_post(view: ItemView, rules: ReplyRules) -> bool:
@@ -84,6 +98,11 @@ def _texts_read(view: ItemView, rules: ReplyRules) -> Iterator[str]:
             yield f"{item.title}\n{item.text}"
 
 
+def has_words(text: str) -> bool:
+    """Tell whether a text holds anything to be seen: no-width characters alone do not count."""
+    return any(not char.isspace() and unicodedata.category(char) not in ("Cf", "Cc") for char in text)
+
+
 def _refuse_own(view: ItemView, rules: ReplyRules) -> Why | None:
     own = is_own(view.item.author, rules) or view.item.ref in view.own
     return Why.OWN if own else None
@@ -95,7 +114,9 @@ def _refuse_deleted(view: ItemView, _: ReplyRules) -> Why | None:
 
 
 def _refuse_removed(view: ItemView, _: ReplyRules) -> Why | None:
-    gone = view.item.removed or view.item.text.strip() == "[removed]"
+    # What its author deleted is marked as removed as well, and what a moderator removed has lost its author.
+    text = view.item.text.strip()
+    gone = text == "[removed]" or (view.item.removed and text != "[deleted]")
     return Why.REMOVED if gone else None
 
 
@@ -126,6 +147,16 @@ def _refuse_inbox_off(view: ItemView, rules: ReplyRules) -> Why | None:
         Reason.MESSAGE: rules.inbox_messages,
     }
     return None if wanted[view.reason] else Why.INBOX_OFF
+
+
+def _refuse_foreign(view: ItemView, rules: ReplyRules) -> Why | None:
+    # A mention may come from anywhere; only the operator knows which places welcome a bot.
+    place = view.item.place.casefold()
+    return Why.FOREIGN_SUBREDDIT if place and rules.homes and place not in rules.homes else None
+
+
+def _refuse_banned(view: ItemView, _: ReplyRules) -> Why | None:
+    return Why.BANNED if view.item.place.casefold() in view.banned else None
 
 
 def _refuse_old(view: ItemView, rules: ReplyRules) -> Why | None:
@@ -165,7 +196,7 @@ def _refuse_deep(view: ItemView, rules: ReplyRules) -> Why | None:
 
 def _refuse_empty(view: ItemView, _: ReplyRules) -> Why | None:
     item = view.item
-    return None if item.text.strip() or item.title.strip() or item.link else Why.EMPTY
+    return None if has_words(item.text) or has_words(item.title) or item.link else Why.EMPTY
 
 
 def _refuse_keyword(view: ItemView, rules: ReplyRules) -> Why | None:
@@ -183,12 +214,14 @@ def _refuse_closed_thread(view: ItemView, _: ReplyRules) -> Why | None:
 #: With what the listing told. Facts first, then the operator's wishes; keywords last: they cost most.
 BEFORE_THREAD: tuple[Filter, ...] = (
     _refuse_own,
-    _refuse_deleted,
     _refuse_removed,
+    _refuse_deleted,
     _refuse_locked,
     _refuse_archived,
     _refuse_ignored,
     _refuse_inbox_off,
+    _refuse_foreign,
+    _refuse_banned,
     _refuse_old,
     _refuse_answered,
     _refuse_strangers,
@@ -200,6 +233,9 @@ BEFORE_THREAD: tuple[Filter, ...] = (
 
 #: Once the submission and the comments above are known.
 AFTER_THREAD: tuple[Filter, ...] = (
+    _refuse_removed,
+    _refuse_deleted,
+    _refuse_locked,
     _refuse_closed_thread,
     _refuse_text_post,
     _refuse_deep,

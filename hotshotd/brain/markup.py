@@ -8,11 +8,25 @@ import unicodedata
 from collections.abc import Callable
 
 from hotshotd.brain.publishable import CleanRules, Fault, Unpublishable
-from hotshotd.brain.textview import INVISIBLE
+from hotshotd.brain.textview import INVISIBLE, is_pictograph
 
 _CODE = re.compile(r"```(?s:.*?)(?:```|\Z)|(?<!`)`[^`\n]+`(?!`)|^(?: {4}|\t).*$", re.MULTILINE)
-_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+#: Control characters, halves of surrogate pairs, what is no character, and what stands for one that was lost.
+_CONTROL = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffd-\uffff"
+    + "".join(chr(plane << 16 | end) for plane in range(1, 17) for end in (0xFFFE, 0xFFFF))
+    + "]"
+)
+#: Colours and titles of terminals, with the words that steer them.
+_ANSI = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b\n]*(?:\x07|\x1b\\\\))")
+#: Marks stacked on one letter beyond what any language does.
+_STACKED = re.compile(
+    "([\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20df]{3})[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20df]+"
+)
 _NEWLINES = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
+#: Emoji that are punctuation or letters by themselves.
+_TEXT_EMOJI = "\u203c\u2049\u2139\u3030"
+_SPELLED_LINE_ENDS = re.compile(r"(?:\\n[ \t]*){2,}|(?:\\n\s*)+\Z")
 _UNSEEN = re.compile(f"[{INVISIBLE}]")
 #: Letters whose scripts need joiners: Arabic and Syriac, Indic, Mongolian.
 _JOINED = re.compile("[\u0600-\u07bf\u0860-\u08ff\u0900-\u0dff\u1800-\u18af\ufb50-\ufdff\ufe70-\ufefc]")
@@ -29,6 +43,9 @@ _BREAK = re.compile(r"<br\s*/?>\n?|</(?:p|div|li|h[1-6]|tr|blockquote)\s*>\n?", 
 _SCRIPT = re.compile(r"<(script|style)\b[^<>]*>.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(rf"</?(?:{_TAG_NAMES})(?:\s[^<>\n]*)?/?>|<!--(?s:.*?)-->", re.IGNORECASE)
 _MARKED_LINK = re.compile(r"!?\[([^\[\]\n]*)\]\((?:[^()\s]|\([^()\s]*\))+(?:\s+[\"'][^\"'\n]*[\"'])?\)")
+_HALF_ADDRESS = re.compile(r"!?\[(?P<words>[^\[\]\n]*)\]\([^()\s]*(?:\([^()\s]*)?\Z")
+#: A bracket that opens in the last words, and never closes.
+_HALF_WORDS = re.compile(r"(?<=\s)!?\[[^\[\]()\n]{0,120}\Z")
 _LINK = re.compile(
     r"\bh(?:tt|xx)ps?:\s?//|\bwww\.\w"
     r"|[\w-]\.(?:com|net|org|gg|ru|xyz|info|biz|shop|site|online|example)\b(?![\w-])"
@@ -43,9 +60,14 @@ def normalize_newlines(text: str, _: CleanRules) -> str:
     return _NEWLINES.sub("\n", text)
 
 
+def decode_line_ends(text: str, _: CleanRules) -> str:
+    r"""Make line ends of what a model spelled out: `\n\n`, or `\n` at the very end. One alone may be a path."""
+    return outside_code(text, lambda part: _SPELLED_LINE_ENDS.sub("\n\n", part))
+
+
 def drop_unseen(text: str, _: CleanRules) -> str:
-    """Drop control and zero-width characters, but for those that join an emoji or letters that need it."""
-    text = _CONTROL.sub("", text)
+    """Drop control and zero-width characters (not what joins emoji, or letters that need it) and towers of accents."""
+    text = _STACKED.sub(r"\1", _CONTROL.sub("", _ANSI.sub("", text)))
     return _UNSEEN.sub(lambda match: match[0] if _belongs(text, match.start()) else "", text)
 
 
@@ -72,6 +94,25 @@ def refuse_links(text: str, rules: CleanRules) -> str:
 def drop_pings(text: str, rules: CleanRules) -> str:
     """Turn `u/name` into `name`: it reads the same and calls nobody."""
     return text if rules.allow_mentions else _PING.sub("", text)
+
+
+def drop_half_link(text: str, _: CleanRules) -> str:
+    """Take back a link that was cut off: its words stay where they are complete."""
+    hidden = hide_code(text)
+    half = _HALF_ADDRESS.search(hidden)
+    if half:
+        return text[: half.start()] + text[half.start("words") : half.end("words")]
+    half = _HALF_WORDS.search(hidden)
+    return text[: half.start()].rstrip() if half else text
+
+
+def hide_code(text: str) -> str:
+    """Give a text of the same length in which code is blank."""
+    parts, at = [], 0
+    for start, end in code_spans(text):
+        parts += [text[at:start], re.sub(r"[^\n]", "x", text[start:end])]
+        at = end
+    return "".join([*parts, text[at:]])
 
 
 def code_spans(text: str) -> list[tuple[int, int]]:
@@ -103,12 +144,12 @@ def _belongs(text: str, at: int) -> bool:
         return _is_symbol(before) and _is_symbol(after)
     if char in "\ufe0e\ufe0f":
         # `1`, U+FE0F, U+20E3 is a keycap; after a plain digit alone it is noise.
-        return unicodedata.category(before) in {"So", "Sm"} or before in "\u203c\u2049" or after == "\u20e3"
+        return _is_symbol(before) or before in _TEXT_EMOJI or after == "\u20e3"
     return "\U000e0020" <= char <= "\U000e007f" and _is_flag_tag(text, at)
 
 
 def _is_symbol(char: str) -> bool:
-    return char != "" and (unicodedata.category(char) in {"So", "Sk"} or char == "\ufe0f")
+    return char != "" and (is_pictograph(char) or unicodedata.category(char) in {"Sk", "Sm"} or char == "\ufe0f")
 
 
 def _is_flag_tag(text: str, at: int) -> bool:

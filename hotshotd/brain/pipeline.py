@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import chain
 
 from hotshotd._types import Outcome
-from hotshotd.brain.clean import CleanRules, clean_reply, is_near_duplicate
-from hotshotd.brain.decision import Decision, decide, decide_by_score, decide_without_score, unit_draw
+from hotshotd.admission import answering_people, billing
+from hotshotd.brain.case import Case, Found
+from hotshotd.brain.checks import Checks
+from hotshotd.brain.composing import Composing
+from hotshotd.brain.decision import Decision, decide, unit_draw
 from hotshotd.brain.editor import Editor
 from hotshotd.brain.ends import ENDING_ERRORS, GaveUp, end_of, give_up
 from hotshotd.brain.filters import (
@@ -23,22 +27,24 @@ from hotshotd.brain.filters import (
     BEFORE_THREAD,
     Filter,
     ItemView,
-    first_refusal,
+    find_refusals,
     found_keyword,
+    is_own,
     on_own_post,
 )
 from hotshotd.brain.guards import Guards
 from hotshotd.brain.optout import wants_out
-from hotshotd.brain.patience import READ, TEXT, ask_patiently
+from hotshotd.brain.patience import READ, ask_patiently
 from hotshotd.brain.ports import BrainClock, Faculties, News
-from hotshotd.brain.prompt import Persona, build_reply_prompt, shorten
 from hotshotd.brain.rules import ReplyRules
+from hotshotd.brain.trace import Tell, make_show
 from hotshotd.brain.verdict import Verdict, Why
 from hotshotd.brain.writing import Writer
 from hotshotd.config.schema import BotConfig
-from hotshotd.errors import BreakerOpen, Down, InferenceError, InferenceRejected, Refused, Retry, Unknown
-from hotshotd.inference.base import Candidates, Prompt
+from hotshotd.errors import Down, PaceExceeded, Refused, Retry, Unknown
 from hotshotd.platform import Item, Kind, Platform, Reason, Ref, Thread
+
+__all__ = ["DEFER_SECONDS", "ITEM_SECONDS", "Answering", "Deferred", "Found"]
 
 #: Seconds that one item of a listing has from when it was read.
 ITEM_SECONDS = 900.0
@@ -46,15 +52,6 @@ ITEM_SECONDS = 900.0
 SAID_BEFORE = 100
 #: Seconds before an item of the inbox is tried again whose service is away.
 DEFER_SECONDS = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Something read. `reason` is None where it came from a listing; `deadline` is monotonic."""
-
-    item: Item
-    reason: Reason | None
-    deadline: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +80,28 @@ class Answering:
     ) -> None:
         assert config.reply is not None, "a post-only bot has no pipeline"
         self._config = config
-        self._reply = config.reply
         self._rules = ReplyRules.from_config(config)
-        self._persona = Persona(
-            config.reddit.username, config.backstory, tuple((pair.them, pair.me) for pair in self._reply.examples)
+        self._checks = Checks(config, config.reply, faculties=faculties, editor=editor, clock=clock, news=news)
+        self._composing = Composing(
+            config,
+            config.reply,
+            self._rules,
+            faculties=faculties,
+            editor=editor,
+            limits=platform.limits,
+            clock=clock,
+            news=news,
         )
         self._platform = platform
-        self._faculties = faculties
         self._writer = writer
-        self._editor = editor
         self._clock = clock
         self._news = news
-        self._generating = asyncio.Semaphore(self._reply.parallel)
+        self._generating = asyncio.Semaphore(config.reply.parallel)
         self._in_work: dict[Ref, Item] = {}
         self._opted_out: set[str] = set()
         self.guards = guards
+        #: Places, casefolded, where the account is banned.
+        self.banned: Collection[str] = frozenset()
         #: The names of what the bot wrote.
         self.own: set[Ref] = set()
         self._said: deque[str] = deque(maxlen=SAID_BEFORE)
@@ -105,7 +109,7 @@ class Answering:
     def remember_own(self, items: Sequence[Item]) -> None:
         """Take note of the bot's own things, oldest first: whose answers are follow-ups, and what not to say again."""
         self.own.update(item.ref for item in items)
-        end = self._with_footer("")
+        end = self._composing.with_footer("")
         self._said.extend(item.text.removesuffix(end) for item in items if item.kind is Kind.COMMENT)
 
     async def handle(self, found: Found) -> Verdict | Deferred:
@@ -117,7 +121,7 @@ class Answering:
         """
         started = self._clock.monotonic()
         try:
-            verdict: Verdict | Deferred = await self._consider(found)
+            verdict: Verdict | Deferred = await self._consider(Case(found, self._view(found)))
         except ENDING_ERRORS as exc:
             verdict = self._end(found, give_up(exc))
         if isinstance(verdict, Deferred):
@@ -128,78 +132,142 @@ class Answering:
             self._tell(found, verdict, self._clock.monotonic() - started)
         return verdict
 
+    async def examine(self, item: Item, *, tell: Tell) -> Verdict:
+        """Show the whole decision for one thing, as it would be made at work; write nothing.
+
+        Goes on past refusals by chance, by the gate, by a foreign subreddit or by age, so that the rest can be seen.
+        What it asks of services is charged as always. The verdict is that of the bot at work; `replied` means that it
+        would reply, and its detail is the text.
+
+        Raises:
+            BotPaused, AuthDead: As `handle` does.
+        """
+        with billing():
+            show = make_show(tell)
+            found = Found(item, None, self._clock.monotonic() + ITEM_SECONDS)
+            case = Case(found, self._view(found), show, is_trial=True)
+            try:
+                thread = await self._fetch_thread(found)
+                case.found = replace(found, reason=self._guess_reason(item, thread))
+                case.view = self._view(case.found)
+                show("item", _describe(item, case.found.reason))
+                return await self._consider(case, thread=thread)
+            except ENDING_ERRORS as exc:
+                end = end_of(give_up(exc))
+                show(end.outcome.value, f"{end.why.value} {end.detail}".strip())
+                return case.forgiven or end
+
     # -- deciding ----------------------------------------------------------------------------
 
-    async def _consider(self, found: Found) -> Verdict:
-        view = self._view(found)
-        if self._wants_out(view):
-            return await self._let_go(view.item)
-        refusal = self._refuse(view, BEFORE_THREAD) or self._refuse_by_chance(view) or self._refuse_by_guard(found.item)
-        if refusal:
+    async def _consider(self, case: Case, *, thread: Thread | None = None) -> Verdict:
+        # Whoever spoke to the bot is not kept waiting for the sake of strangers (`pace: even`).
+        with answering_people() if self._is_addressed(case.view) else nullcontext():
+            return await self._consider_at_its_pace(case, thread)
+
+    def _is_addressed(self, view: ItemView) -> bool:
+        return view.reason is not None or (view.item.parent is not None and view.item.parent in self.own)
+
+    async def _consider_at_its_pace(self, case: Case, thread: Thread | None) -> Verdict:
+        if self._wants_out(case.view):
+            return await self._let_go(case)
+        refusal = await self._find_refusal(case, thread)
+        if refusal is not None:
             return refusal
-        view = view.with_thread(await self._fetch_thread(found))
-        refusal = self._refuse(view, AFTER_THREAD)
-        if refusal:
+        decision = await self._decide(case)
+        against = () if decision.answer else (Verdict.of(decision.reason, detail=f"{decision.chance:.2f}"),)
+        # Again, and with no await before it counts as in work: others came in while services were asked.
+        refusal = _find_end(case, (*against, *self._refuse_by_guard(case.item)))
+        if refusal is not None:
             return refusal
-        decision = await self._decide(view, found.deadline)
-        if not decision.answer:
-            return Verdict.of(decision.reason, detail=f"{decision.chance:.2f}")
-        # Again, and with no await before it counts as in work: others came in while the thread was read.
-        refusal = self._refuse_by_guard(found.item)
-        if refusal:
-            return refusal
-        with self._working_on(found.item):
-            return await self._answer(view, decision.reason, found.deadline)
+        if case.is_trial:
+            return await self._answer(case, decision.reason)
+        with self._working_on(case.item):
+            return await self._answer(case, decision.reason)
+
+    async def _find_refusal(self, case: Case, thread: Thread | None) -> Verdict | None:
+        """Give why an item is not fit to be answered: what is free is asked first, then Reddit, then services."""
+        before = chain(
+            self._refuse_by_filter(case, BEFORE_THREAD),
+            self._refuse_by_chance(case.view),
+            self._refuse_by_guard(case.item),
+        )
+        refusal = _find_end(case, before)
+        if refusal is None:
+            case.view = case.view.with_thread(thread or await self._fetch_thread(case.found))
+            refusal = _find_end(case, self._refuse_by_filter(case, AFTER_THREAD))
+        if refusal is None:
+            unfit = await self._checks.find_refusal(case)
+            refusal = _find_end(case, (unfit,) if unfit else ())
+        return refusal
+
+    def _refuse_by_filter(self, case: Case, table: tuple[Filter, ...]) -> Iterator[Verdict]:
+        for why in find_refusals(case.view, self._rules, table=table):
+            detail = f"keyword {found_keyword(case.view, self._rules)!r}" if why is Why.KEYWORD else ""
+            yield Verdict.of(why, detail=detail)
+
+    def _refuse_by_chance(self, view: ItemView) -> Iterator[Verdict]:
+        decision = self._make_decision(view)
+        if decision.answer is False:
+            yield Verdict.of(decision.reason, detail=f"{decision.chance:.2f}")
 
     def _view(self, found: Found) -> ItemView:
         item, reason = found.item, found.reason
         answered = {item.ref} if self._writer.has_answered(item.ref) else set()
         if reason is None and self._mentions_us(item):
             reason = Reason.MENTION
-        return ItemView(item, self._clock.now(), reason, answered=answered, own=self.own, ignored=self._opted_out)
+        return ItemView(
+            item,
+            self._clock.now(),
+            reason,
+            answered=answered,
+            own=self.own,
+            ignored=self._opted_out,
+            banned=self.banned,
+        )
+
+    def _guess_reason(self, item: Item, thread: Thread) -> Reason | None:
+        """Give why the inbox would show a thing."""
+        if item.kind is not Kind.COMMENT or self._mentions_us(item):
+            return None
+        above = thread.levels[-1] if thread.levels else thread.submission
+        if not is_own(above.author, self._rules):
+            return None
+        return Reason.COMMENT_REPLY if above.kind is Kind.COMMENT else Reason.POST_REPLY
 
     def _wants_out(self, view: ItemView) -> bool:
         """Tell whether somebody who speaks to the bot says stop, and has not said so before."""
         item = view.item
-        spoken_to = view.reason is not None or (item.parent is not None and item.parent in self.own)
         is_new = item.author is not None and item.author.key not in (self._rules.own_key, *self._opted_out)
-        return self._config.safety.opt_out and spoken_to and is_new and wants_out(item.text)
+        return self._config.safety.opt_out and self._is_addressed(view) and is_new and wants_out(item.text)
 
-    async def _let_go(self, item: Item) -> Verdict:
+    async def _let_go(self, case: Case) -> Verdict:
         """Never answer this person again: in this process from now on, and the platform remembers it."""
-        assert item.author is not None
-        self._opted_out.add(item.author.key)
+        verdict = Verdict.of(Why.OPTED_OUT, detail="asked to stop")
+        if case.is_trial:
+            case.show("refused", f"{verdict.why.value} {verdict.detail}")
+            return verdict
+        author = case.item.author
+        assert author is not None
+        self._opted_out.add(author.key)
         if not self._config.dry_run:
             try:
-                await self._platform.block(item.author)
+                await self._platform.block(author)
             except (Retry, Unknown, Refused, Down) as exc:
-                self._news.trouble(f"blocking u/{item.author.name}, who wants no answers: {exc}")
-        return Verdict.of(Why.OPTED_OUT, detail="asked to stop")
+                self._news.trouble(f"blocking u/{author.name}, who wants no answers: {exc}")
+        return verdict
 
     def _mentions_us(self, item: Item) -> bool:
         # A listing may show a mention before the inbox does.
         words = item.text.casefold().replace("/u/", "u/").split()
         return f"u/{self._rules.own_key}" in (word.strip(".,;:!?()*_\"'") for word in words)
 
-    def _refuse(self, view: ItemView, table: tuple[Filter, ...]) -> Verdict | None:
-        why = first_refusal(view, self._rules, table=table)
-        if why is None:
-            return None
-        detail = f"keyword {found_keyword(view, self._rules)!r}" if why is Why.KEYWORD else ""
-        return Verdict.of(why, detail=detail)
-
-    def _refuse_by_chance(self, view: ItemView) -> Verdict | None:
-        decision = self._make_decision(view)
-        if decision.answer is not False:
-            return None
-        return Verdict.of(decision.reason, detail=f"{decision.chance:.2f}")
-
-    def _refuse_by_guard(self, item: Item) -> Verdict | None:
+    def _refuse_by_guard(self, item: Item) -> Iterator[Verdict]:
         # Answers on their way count as if they were given: two at once must not pass one limit.
         now = self._clock.now()
         projected = reduce(lambda guards, other: guards.record(other, now), self._in_work.values(), self.guards)
         why = projected.refusal(item, now, rules=self._rules)
-        return Verdict.of(why) if why else None
+        if why:
+            yield Verdict.of(why)
 
     def _make_decision(self, view: ItemView) -> Decision:
         return decide(
@@ -210,107 +278,38 @@ class Answering:
             on_own_post=on_own_post(view, self._rules),
         )
 
-    async def _decide(self, view: ItemView, deadline: float) -> Decision:
+    async def _decide(self, case: Case) -> Decision:
         """Decide with the thread at hand; only here does the ranker cost characters."""
-        decision = self._make_decision(view)
-        if decision.answer is not None:
-            return decision
-        draw = unit_draw(self._config.name, view.item.ref)
-        without = self._config.rank.when_unavailable
-        if self._faculties.gate is None:
-            return decide_without_score(without, chance=decision.chance, draw=draw)
-        try:
-            score = await self._editor.score(self._faculties.gate, _context_of(view), view.item.text, deadline=deadline)
-        except (InferenceError, BreakerOpen):
-            return decide_without_score(without, chance=decision.chance, draw=draw)
-        return decide_by_score(score, self._config.rank.min_score)
+        decision = self._make_decision(case.view)
+        case.show("decision", _describe_decision(decision, draw=unit_draw(self._config.name, case.item.ref)))
+        return decision if decision.answer is not None else await self._checks.score(case, decision)
 
     # -- answering ---------------------------------------------------------------------------
 
-    async def _answer(self, view: ItemView, reason: Why, deadline: float) -> Verdict:
-        item = view.item
+    async def _answer(self, case: Case, reason: Why) -> Verdict:
         async with self._generating:
             # Inside: the wait for a turn may outlast the item's time, or the platform may hold writes meanwhile.
-            await self._writer.until_free(deadline)
-            candidates = await self._generate(view, deadline)
-            texts = self._clean(view, candidates.texts)
-            text = await self._choose(view, texts, deadline)
+            if not case.is_trial:
+                await self._writer.until_free(case.deadline)
+            text = await self._composing.compose(case, self._said)
+        if case.is_trial:
+            case.show("reply", self._composing.with_footer(text))
+            return case.forgiven or Verdict(Outcome.REPLIED, reason, text)
         if self._config.dry_run:
             return Verdict(Outcome.SKIPPED, Why.DRY_RUN, f"{len(text)} characters")
+        return await self._write(case, text, reason)
+
+    async def _write(self, case: Case, text: str, reason: Why) -> Verdict:
+        item = case.item
         late = self._refuse_by_guard_at_write(item)
         if late:
             return late
-        ref = await self._writer.reply(item, self._with_footer(text), deadline=deadline)
+        ref = await self._writer.reply(item, self._composing.with_footer(text), deadline=case.deadline)
         self.own.add(ref)
         self._said.append(text)
         self.guards = self.guards.record(item, self._clock.now())
         self._news.count("replies")
         return Verdict(Outcome.REPLIED, reason, ref)
-
-    async def _generate(self, view: ItemView, deadline: float) -> Candidates:
-        prompt = self._build_prompt(view, self._reply.max_prompt_chars)
-        try:
-            return await self._ask_model(prompt, deadline)
-        except InferenceRejected as exc:
-            if not exc.too_long:
-                raise
-        return await self._ask_model(self._build_prompt(view, shorten(prompt, self._reply.max_prompt_chars)), deadline)
-
-    async def _ask_model(self, prompt: Prompt, deadline: float) -> Candidates:
-        model = self._faculties.reply
-        assert model is not None, "a bot that replies has a model"
-        return await ask_patiently(
-            lambda: model.generate(prompt),
-            TEXT,
-            self._clock,
-            deadline=deadline,
-            on_failure=lambda exc: self._news.trouble(f"{model.name}: {exc}"),
-        )
-
-    def _build_prompt(self, view: ItemView, max_chars: int) -> Prompt:
-        thread = view.thread if view.item.kind is not Kind.MESSAGE else None
-        return build_reply_prompt(
-            self._persona, thread, view.item, max_prompt_chars=max_chars, max_levels=self._rules.max_levels
-        )
-
-    def _clean(self, view: ItemView, raw_texts: Sequence[str]) -> list[str]:
-        rules = self._make_clean_rules(view)
-        cleaned = [clean_reply(raw, rules) for raw in raw_texts]
-        texts = list(dict.fromkeys(clean.text for clean in cleaned if clean.text))
-        if not texts:
-            raise GaveUp(Why.UNPUBLISHABLE, ", ".join(str(clean.refused) for clean in cleaned), passing=False)
-        fresh = [text for text in texts if not is_near_duplicate(text, tuple(self._said))]
-        if not fresh:
-            raise GaveUp(Why.DUPLICATE, "the bot said the same before", passing=False)
-        return fresh
-
-    def _make_clean_rules(self, view: ItemView) -> CleanRules:
-        people = [view.item, *((view.thread.submission, *view.thread.levels) if view.thread else ())]
-        return CleanRules(
-            own_names=(self._config.reddit.username,),
-            other_names=tuple({item.author.name for item in people if item.author}),
-            allow_links=self._config.safety.allow_links,
-            allow_mentions=self._config.safety.allow_mentions,
-            max_comment_chars=self._platform.limits.comment - len(self._with_footer("")),
-        )
-
-    async def _choose(self, view: ItemView, texts: Sequence[str], deadline: float) -> str:
-        """Moderate, then rank what passed; without a ranker the first that passes is it."""
-        passed: list[str] = []
-        objection: GaveUp | None = None
-        for text in texts:
-            objection = await self._editor.find_objection(text, deadline=deadline)
-            if objection is None:
-                passed.append(text)
-                if self._faculties.rank is None:
-                    break
-        if not passed:
-            assert objection is not None
-            raise objection
-        return await self._editor.choose([*_context_of(view), view.item.text], passed, deadline=deadline)
-
-    def _with_footer(self, text: str) -> str:
-        return f"{text}\n\n{self._reply.footer}" if self._reply.footer else text
 
     def _refuse_by_guard_at_write(self, item: Item) -> Verdict | None:
         if self._writer.has_answered(item.ref):
@@ -341,10 +340,14 @@ class Answering:
 
     def _end(self, found: Found, gave_up: GaveUp) -> Verdict | Deferred:
         self._note(found, gave_up)
-        wait = max(gave_up.retry_after or 0.0, DEFER_SECONDS)
+        wait = max(gave_up.retry_after or 0.0, self._until_pace_allows(gave_up), DEFER_SECONDS)
         if gave_up.passing and found.reason is not None and self._clock.monotonic() + wait < found.deadline:
             return Deferred(wait, gave_up.why, str(gave_up))
         return end_of(gave_up)
+
+    def _until_pace_allows(self, gave_up: GaveUp) -> float:
+        cause = gave_up.__cause__
+        return (cause.resets_at - self._clock.now()).total_seconds() if isinstance(cause, PaceExceeded) else 0.0
 
     def _note(self, found: Found, gave_up: GaveUp) -> None:
         cause = gave_up.__cause__ or gave_up
@@ -368,9 +371,21 @@ class Answering:
         )
 
 
-def _context_of(view: ItemView) -> list[str]:
-    """Give the turns that lead to the item, oldest first, for a ranker."""
-    if view.thread is None or view.item.kind is not Kind.COMMENT:
-        return []
-    top = view.thread.submission
-    return [f"{top.title}\n{top.text}".strip(), *(level.text for level in view.thread.levels)]
+def _find_end(case: Case, refusals: Iterable[Verdict]) -> Verdict | None:
+    """Give the first refusal that ends the item; later ones are not asked for then."""
+    return next((refusal for refusal in refusals if case.ends_with(refusal)), None)
+
+
+def _describe(item: Item, reason: Reason | None) -> str:
+    who = f"u/{item.author.name}" if item.author else "somebody deleted"
+    where = f" in r/{item.place}" if item.place else ""
+    why = f" ({reason.value.replace('_', ' ')})" if reason else ""
+    return f"{item.kind.value} {item.ref} by {who}{where}{why}\n{item.title or item.text}".strip()
+
+
+def _describe_decision(decision: Decision, *, draw: float) -> str:
+    if decision.answer is None:
+        return "a deeper comment: the ranker decides"
+    if decision.reason is not Why.CHANCE:
+        return f"answered for certain: {decision.reason.value}"
+    return f"chance {decision.chance:.2f}, drawn {draw:.2f}: {'answer' if decision.answer else 'no answer'}"

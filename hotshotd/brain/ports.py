@@ -85,8 +85,8 @@ class AsyncUpscaler(Protocol):
 class Faculties:
     """The services of one bot; None where it has none.
 
-    `incoming` are the moderators that look at what people wrote: those that send nothing anywhere. `post_chats` says
-    that the model that writes posts is a chat model, and so takes messages.
+    `incoming` are the moderators that look at what people wrote: those that send nothing anywhere. `post_chats` and
+    `reply_chats` say that a model is a chat model, and so takes messages.
     """
 
     reply: AsyncText | None
@@ -95,6 +95,7 @@ class Faculties:
     rank: AsyncRanker | None
     moderators: tuple[AsyncModerator, ...]
     post_chats: bool = False
+    reply_chats: bool = False
     incoming: tuple[AsyncModerator, ...] = ()
     topics: AsyncTopics | None = None
     caption: AsyncCaptioner | None = None

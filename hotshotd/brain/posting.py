@@ -1,29 +1,32 @@
 """The life of one post: from a slot to a submission, or to the reason why there is none.
 
-A fine-tuned model is shown an open ssi-bot mark and writes title and text itself; other models are shown the
-backstory. What comes out passes the same editor as a reply.
+What a text model writes (`drafting`) is cleaned and passes the same editor as a reply; a share of the posts are
+pictures, made of their titles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from hotshotd._types import Outcome
+from hotshotd._types import Outcome, Role
+from hotshotd.admission import billing
 from hotshotd.backoff import Backoff
-from hotshotd.brain import plain_post, ssi
 from hotshotd.brain.clean import CleanRules, clean_body, clean_title, is_near_duplicate
+from hotshotd.brain.decision import unit_draw
+from hotshotd.brain.drafting import Drafting, RawPost
 from hotshotd.brain.editor import Editor
 from hotshotd.brain.ends import ENDING_ERRORS, GaveUp, end_of, give_up
-from hotshotd.brain.patience import READ, Patience, ask_patiently
-from hotshotd.brain.ports import BrainClock, Faculties, News
-from hotshotd.brain.prompt import Persona, build_body_prompt, build_post_prompt
+from hotshotd.brain.patience import READ, ask_patiently
+from hotshotd.brain.ports import AsyncPainter, BrainClock, Faculties, News
+from hotshotd.brain.prompt import Persona
+from hotshotd.brain.trace import Show, Tell, make_show, tell_nobody
 from hotshotd.brain.verdict import Verdict, Why
 from hotshotd.brain.writing import Writer
 from hotshotd.config.schema import BotConfig
-from hotshotd.errors import Refused
-from hotshotd.inference.base import Candidates, Prompt
+from hotshotd.errors import BreakerOpen, InferenceError, InferenceGone, QuotaExceeded, QuotaUnavailable, Refused
+from hotshotd.inference.base import Picture
 from hotshotd.platform import Draft, Item, Kind, Platform
 
 #: Seconds that one post has from its slot on.
@@ -31,6 +34,9 @@ POST_SECONDS = 900.0
 
 #: Between the tries of a post: the schedule's own back-off goes on from there (contract: 15 s to 1 h).
 RETRY = Backoff(base_seconds=15.0, cap_seconds=3600.0)
+
+#: The slot's name of a post that an operator asked for.
+MANUAL = "manual"
 
 #: Reasons after which a model may do better, or a service be back. Not among them: whatever came of a write.
 _WORTH_ANOTHER_TRY = frozenset(
@@ -41,19 +47,10 @@ _WORTH_ANOTHER_TRY = frozenset(
         Why.DUPLICATE,
         Why.MODEL_UNAVAILABLE,
         Why.MODERATION_UNAVAILABLE,
+        Why.PICTURE_UNAVAILABLE,
         Why.QUOTA_UNAVAILABLE,
     }
 )
-
-_ONCE = Patience(tries=1, first_pause_seconds=1.0, longest_pause_seconds=1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Raw:
-    """A post as a model meant it."""
-
-    title: str
-    text: str
 
 
 class Posting:
@@ -73,27 +70,46 @@ class Posting:
         assert config.post is not None, "a reply-only bot does not post"
         self._config = config
         self._post = config.post
-        self._persona = Persona(config.reddit.username, config.backstory)
         self._place = config.post.subreddit or config.reddit.subreddits[0]
+        self._drafting = Drafting(
+            config.post,
+            Persona(config.reddit.username, config.backstory),
+            place=self._place,
+            faculties=faculties,
+            clock=clock,
+            news=news,
+        )
         self._platform = platform
         self._faculties = faculties
         self._writer = writer
         self._editor = editor
         self._clock = clock
         self._news = news
+        #: Places, casefolded, where the account is banned.
+        self.banned: Collection[str] = frozenset()
         #: When the bot's newest own submission was made; None when it has none.
         self.last_post_at: datetime | None = None
 
-    async def make(self, slot: str, *, day_start: datetime) -> Verdict:
+    async def make(
+        self, slot: str, *, day_start: datetime, dry_run: bool | None = None, tell: Tell = tell_nobody
+    ) -> Verdict:
         """Make the post of a slot, with all its tries.
+
+        Args:
+            slot: The slot's name, for the log.
+            day_start: When the day began whose posts are counted.
+            dry_run: Do all but the writing; None: as the bot's file says.
+            tell: Handed each step.
 
         Raises:
             BotPaused: The bot was paused before anything was written.
             AuthDead: The account is refused.
         """
         deadline = self._clock.monotonic() + POST_SECONDS
+        is_dry = self._config.dry_run if dry_run is None else dry_run
         try:
-            verdict = await self._make_with_tries(deadline, day_start)
+            with billing():
+                verdict = await self._make_with_tries(slot, deadline, day_start, is_dry=is_dry, show=make_show(tell))
         except ENDING_ERRORS as exc:
             gave_up = give_up(exc)
             verdict = end_of(gave_up)
@@ -116,13 +132,18 @@ class Posting:
             newest = max(item.created_at for item in own)
             self.last_post_at = max(newest, self.last_post_at or newest)
 
-    async def _make_with_tries(self, deadline: float, day_start: datetime) -> Verdict:
+    async def _make_with_tries(
+        self, slot: str, deadline: float, day_start: datetime, *, is_dry: bool, show: Show
+    ) -> Verdict:
+        if self._place.casefold() in self.banned:
+            return Verdict.of(Why.BANNED, detail=f"r/{self._place}")
         own = await self._look(deadline)
         if sum(item.created_at >= day_start for item in own) >= self._post.max_per_day:
             return Verdict.of(Why.MAX_PER_DAY)
+        with_picture = self._wants_picture(slot)
         for attempt in range(1, self._post.tries + 1):
             try:
-                return await self._try_once(own, deadline)
+                return await self._try_once(slot, own, deadline, is_dry=is_dry, with_picture=with_picture, show=show)
             except ENDING_ERRORS as exc:
                 gave_up = give_up(exc)
                 pause = max(RETRY.compute_ceiling(attempt), gave_up.retry_after or 0.0)
@@ -130,18 +151,30 @@ class Posting:
                 if last or gave_up.why not in _WORTH_ANOTHER_TRY:
                     raise
                 self._news.trouble(f"post: {gave_up.why.value}: {gave_up}")
+                show("try again", f"in {pause:g} s: {gave_up.why.value}: {gave_up}")
+                # A bot goes on with less: a text is better than no post at all.
+                is_last_but_one = attempt + 1 == self._post.tries
+                if gave_up.why is Why.PICTURE_UNAVAILABLE and (is_last_but_one or not gave_up.passing):
+                    with_picture = False
                 await self._clock.sleep(pause)
         raise AssertionError("tries is at least 1")
 
-    async def _try_once(self, own: Sequence[Item], deadline: float) -> Verdict:
-        await self._writer.until_free(deadline)
-        draft = await self._compose(own, deadline)
-        if self._config.dry_run:
+    def _wants_picture(self, slot: str) -> bool:
+        share = self._post.link_share if self._faculties.paint is not None else 0.0
+        return unit_draw(self._config.name, f"picture {slot} {self._clock.now().date()}") < share
+
+    async def _try_once(
+        self, slot: str, own: Sequence[Item], deadline: float, *, is_dry: bool, with_picture: bool, show: Show
+    ) -> Verdict:
+        if not is_dry:
+            await self._writer.until_free(deadline)
+        draft = await self._compose(own, deadline, with_picture=with_picture, show=show)
+        if is_dry:
             return Verdict(Outcome.SKIPPED, Why.DRY_RUN, draft.title)
         ref = await self._writer.post(draft, deadline=deadline)
         self.last_post_at = self._clock.now()
         self._news.count("posts")
-        return Verdict(Outcome.PUBLISHED, Why.SCHEDULED, ref)
+        return Verdict(Outcome.PUBLISHED, Why.ASKED if slot == MANUAL else Why.SCHEDULED, ref)
 
     async def _look(self, deadline: float) -> tuple[Item, ...]:
         """Ask the platform what the bot posted: a restart must not reset the day's count."""
@@ -157,56 +190,40 @@ class Posting:
 
     # -- composing ---------------------------------------------------------------------------
 
-    async def _compose(self, own: Sequence[Item], deadline: float) -> Draft:
+    async def _compose(self, own: Sequence[Item], deadline: float, *, with_picture: bool, show: Show) -> Draft:
+        painter = self._faculties.paint if with_picture else None
+        write = self._drafting.write if painter is None else self._drafting.write_picture_titles
+        draft = await self._choose(await write(deadline=deadline, show=show), own, deadline, show=show)
+        if painter is not None:
+            # Its prompt is the title, which has passed the editor.
+            picture = await self._enlarge(await self._paint(painter, draft.title))
+            show("picture", f"{picture.kind}, {len(picture.data):,} bytes, by {painter.name}")
+            draft = replace(draft, text="", picture=picture.data, picture_name=f"picture.{picture.kind}")
+        show("title", draft.title)
+        if draft.text:
+            show("text", draft.text)
+        return draft
+
+    async def _choose(self, raws: Sequence[RawPost], own: Sequence[Item], deadline: float, *, show: Show) -> Draft:
         """Give the first candidate that is publishable and not refused."""
         objection = GaveUp(Why.UNPUBLISHABLE, "the model wrote nothing that is a post", passing=False)
-        for raw in await self._write_raw():
+        for raw in raws:
             try:
                 draft = self._clean(raw, own)
+                words = f"{draft.title}\n\n{draft.text}".strip()
+                refused = await self._editor.find_objection(words, deadline=deadline, show=show)
             except GaveUp as exc:
-                objection = exc
-                continue
-            refused = await self._editor.find_objection(f"{draft.title}\n\n{draft.text}".strip(), deadline=deadline)
-            if refused is None:
-                return draft
+                refused = exc
+            else:
+                if refused is None:
+                    return draft
             objection = refused
         raise objection
 
-    async def _write_raw(self) -> list[_Raw]:
-        if self._post.format == "ssi":
-            prompt = ssi.build_ssi_prompt()
-            candidates = await self._ask(prompt)
-            posts = [ssi.parse_post(text, prompt=prompt.text) for text in candidates.texts]
-            return [_Raw(post.title, post.text) for post in posts if post is not None]
-        prompt = build_post_prompt(self._persona, place=self._place)
-        candidates = await self._ask(prompt)
-        if self._faculties.post_chats:
-            plain = [plain_post.parse_post(text) for text in candidates.texts]
-            return [_Raw(post.title, post.text) for post in plain if post is not None]
-        return await self._write_bodies(candidates)
-
-    async def _write_bodies(self, titles: Candidates) -> list[_Raw]:
-        """Let a base model go on from the first usable title: a second request."""
-        title = next((title for text in titles.texts if (title := plain_post.parse_title(text))), None)
-        if title is None:
-            return []
-        candidates = await self._ask(build_body_prompt(self._persona, place=self._place, title=title))
-        return [_Raw(title, text) for text in candidates.texts]
-
-    async def _ask(self, prompt: Prompt) -> Candidates:
-        model = self._faculties.post
-        assert model is not None, "a bot that posts has a model"
-        return await ask_patiently(
-            lambda: model.generate(prompt),
-            _ONCE,
-            self._clock,
-            deadline=self._clock.monotonic() + POST_SECONDS,
-            on_failure=lambda exc: self._news.trouble(f"{model.name}: {exc}"),
-        )
-
-    def _clean(self, raw: _Raw, own: Sequence[Item]) -> Draft:
+    def _clean(self, raw: RawPost, own: Sequence[Item]) -> Draft:
         rules = CleanRules(
             own_names=(self._config.reddit.username,),
+            told=(self._config.backstory,),
             allow_links=self._config.safety.allow_links,
             allow_mentions=self._config.safety.allow_mentions,
             max_title_chars=self._platform.limits.title,
@@ -218,3 +235,30 @@ class Posting:
         if is_near_duplicate(f"{title.text}\n{body.text}", [f"{item.title}\n{item.text}" for item in own]):
             raise GaveUp(Why.DUPLICATE, "the bot posted the same before", passing=False)
         return Draft(self._place, title.text, body.text, flair_id=self._post.flair_id)
+
+    # -- pictures ----------------------------------------------------------------------------
+
+    async def _paint(self, painter: AsyncPainter, prompt: str) -> Picture:
+        try:
+            picture = await painter.paint(prompt)
+        except (InferenceError, BreakerOpen) as exc:
+            self._news.degraded(Role.PICTURE, why=f"{painter.name}: {exc}")
+            gone = isinstance(exc, InferenceGone) or (isinstance(exc, BreakerOpen) and exc.gone)
+            wish = None if gone else getattr(exc, "retry_after", None)
+            raise GaveUp(Why.PICTURE_UNAVAILABLE, str(exc), passing=not gone, retry_after=wish) from exc
+        self._news.degraded(Role.PICTURE, why=None)
+        return picture
+
+    async def _enlarge(self, picture: Picture) -> Picture:
+        """Enlarge a picture; a smaller one is better than none."""
+        upscaler = self._faculties.upscale
+        if upscaler is None:
+            return picture
+        try:
+            larger = await upscaler.enlarge(picture)
+        except (InferenceError, BreakerOpen, QuotaExceeded, QuotaUnavailable) as exc:
+            self._news.trouble(f"{upscaler.name}: {exc}")
+            self._news.degraded(Role.UPSCALE, why=f"{upscaler.name}: {exc}")
+            return picture
+        self._news.degraded(Role.UPSCALE, why=None)
+        return larger

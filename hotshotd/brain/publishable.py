@@ -18,6 +18,7 @@ class Fault(StrEnum):
     REPETITION = "repetition"
     UNFINISHED = "unfinished"
     UNSTABLE = "unstable"
+    RECITES = "recites"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,13 @@ class CleanRules:
     """What counts as publishable.
 
     `own_names` are what the bot is called (its prefix is taken off), `other_names` those it talks to (the text
-    ends where it starts to speak for them). `max_*` are in characters; the caller takes off a footer's before.
+    ends where it starts to speak for them). `told` is what the model was told and may not recite, such as the
+    backstory. `max_*` are in characters; the caller takes off a footer's before.
     """
 
     own_names: tuple[str, ...] = ()
     other_names: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
     allow_links: bool = False
     allow_mentions: bool = False
     max_title_chars: int = 300
@@ -53,5 +56,5 @@ class Unpublishable(Exception):
         self.fault = fault
 
 
-#: Shortens a text, leaves it, or raises `Unpublishable`.
+#: Shortens a text (an escape of Markdown may lengthen it), leaves it, or raises `Unpublishable`.
 Step = Callable[[str, CleanRules], str]

@@ -17,7 +17,8 @@ class ReplyRules:
     """What decides, before any request is made, whether a thing is answered.
 
     `own_key` is the account's name, casefolded. Counts are whole numbers, `*_seconds` are seconds,
-    `max_per_day` is None for no cap.
+    `max_per_day` is None for no cap. `negative` counts for what is read. `homes` are the casefolded places where the
+    bot may answer; empty: anywhere.
     """
 
     own_key: str
@@ -38,6 +39,7 @@ class ReplyRules:
     inbox_messages: bool = False
     positive: Keywords = field(default_factory=Keywords)
     negative: Keywords = field(default_factory=Keywords)
+    homes: frozenset[str] = frozenset()
     ignored_authors: frozenset[str] = IGNORED_AUTHORS
 
     @classmethod
@@ -68,8 +70,15 @@ class ReplyRules:
             inbox_mentions=reply.inbox.mentions,
             inbox_messages=reply.inbox.messages,
             positive=Keywords.compile(reply.positive_keywords),
-            negative=negative_keywords(config),
+            negative=negative_keywords(config) if config.safety.check_incoming else Keywords(),
+            homes=frozenset(name.casefold() for name in _list_homes(config)),
         )
+
+
+def _list_homes(config: BotConfig) -> tuple[str, ...]:
+    own_profile = f"u_{config.reddit.username}"
+    posts_in = config.post.subreddit if config.post else None
+    return (*config.reddit.subreddits, own_profile, *((posts_in,) if posts_in else ()))
 
 
 def negative_keywords(config: BotConfig) -> Keywords:

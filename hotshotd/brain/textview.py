@@ -15,6 +15,12 @@ INVISIBLE = (
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff"
 )
 
+
+def is_pictograph(char: str) -> bool:
+    """Tell whether a character is an emoji or another symbol, those younger than Python's tables too."""
+    return unicodedata.category(char) == "So" or ("\U0001f000" <= char <= "\U0001faff")
+
+
 _INVISIBLE = re.compile(f"[{INVISIBLE}]")
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u02bc": "'", "\u201c": '"', "\u201d": '"'})
 

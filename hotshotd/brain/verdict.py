@@ -39,6 +39,7 @@ class Why(StrEnum):
     TOO_OLD = "too_old"
     ALREADY_ANSWERED = "already_answered"
     INBOX_OFF = "inbox_off"
+    FOREIGN_SUBREDDIT = "foreign_subreddit"
     LINKPOST_ONLY = "linkpost_only"
     FOLLOWUP_ONLY = "followup_only"
     MAX_LEVELS = "max_levels"
@@ -54,12 +55,9 @@ class Why(StrEnum):
     OVER_BUDGET = "over_budget"
     PACE = "pace"
     DRY_RUN = "dry_run"
-    PAUSED = "paused"
     BANNED = "banned"
     REPLY_OFF = "reply_off"
     POST_OFF = "post_off"
-    MISSED_SLOT = "missed_slot"
-    STOPPING = "stopping"
 
     # Rejected: a keyword, a moderator or the cleaner refused it.
     KEYWORD = "keyword"

@@ -11,46 +11,36 @@ from hotshotd.brain.publishable import CleanRules, Fault, Unpublishable
 _VERBS = r"(?:replied|replies|said|says|wrote|writes|answered|responded|commented)"
 #: "He replied: no" is a story; "Alice replied: no" at the start of a line is somebody's turn.
 _STORY = (
-    r"(?:he|she|they|it|i|we|you|who|nobody|somebody|someone|everyone|everybody|anyone|and|then|but|so|man|woman|guy|"
-    r"dude|god|people|others|one|which|that|this|never|just|already|simply|also)"
+    r"(?:mom|mum|dad|mother|father|brother|sister|wife|husband|son|daughter|friend|boss|teacher|doctor|grandma|grandpa|"
+    r"waiter|lady|kid|cop|uncle|aunt|he|she|they|it|i|we|you|who|nobody|somebody|someone|everyone|everybody|anyone|"
+    r"and|then|but|so|man|woman|guy|dude|god|people|others|one|which|that|this|never|just|already|simply|also)"
 )
+#: How the prompts begin a post, and models a comment.
+_HEADS = r"(?:Comment|Reply|Post|Picture\ posted)"
 #: Where a line begins, or a sentence after another.
 _START = r"(?:^|(?<=[.!?\u2026\"\u201d)\]]\s))[ \t>*_\"\u201c]*"
 _SPEAKERS = re.compile(
-    rf"\[/?INST\]|</?(?:start|end)_of_turn>|</s>"
+    rf"\[/?INST\]|</?(?:start|end)_of_turn>|</s>|<</?SYS>>|<(?:eos|bos|pad|sep|unk|mask)>|\[(?:EOS|BOS|PAD|SEP)\]"
+    rf"|<END>|\[END(?:\ OF\ TEXT)?\]|^[ \t(\[*_-]*end\ of\ (?:reply|response|comment|post|text)[.)\]*_-]*[ \t]*$"
+    rf"|(?:^|(?<=[.!?]))assistant\n\n"
     rf"|(?:^|(?<=\s))\#\#\#\s"
     rf"|(?:^|(?<=\s))/?u/[\w-]{{1,40}}[*_]{{0,3}}(?:\s+{_VERBS})?\s*:"
     rf"|{_START}(?:User|Human|Assistant|System|Commenter|Redditor)[*_]{{0,3}}(?:\s+{_VERBS})?\s*:"
-    rf"|^[ \t>*_]*(?:Comment|Reply|Post)\ (?:by|from)\ (?:/?u/)?[\w-]+"
+    rf"|^[ \t>*_]*{_HEADS}\ (?:by|from)\ (?:/?u/[\w-]+|[\w\[\]-]{{2,40}}(?:\ in\ /?r/\w|[*_]{{0,3}}[ \t]*(?::|$)))"
+    rf"|^(?-i:Somebody)\ replied:"
     rf"|^[ \t>*_]*(?!{_STORY}\b)[\w-]{{2,40}}[*_]{{0,3}}\ (?:replied|commented|responded)(?:\ to\ [\w/-]+)?:"
     rf"|^[ \t>*_]*\[deleted\](?:\s+{_VERBS})?\s*:",
     re.MULTILINE | re.IGNORECASE | re.VERBOSE,
 )
+#: `<|` of GPT-2 and its heirs, with the wide bar of DeepSeek's as well.
+_MODEL_MARK = re.compile("<[|\uff5c]")
 _THINKING = re.compile(r"</?think(?:ing)?>", re.IGNORECASE)
-_NOT = r"(?:can(?:['\u2019]t|not| not)|am (?:not able|unable) to|won['\u2019]t)"
-_AS_AI = re.compile(
-    r"\bas an? (?:large |ai |text )*language model\b"
-    r"|\bas an ai(?: text| chat)?(?:,| model\b| assistant\b| chatbot\b)"
-    r"|\bi(?:['\u2019]m| am) (?:just |only |merely )?an? (?:large |ai )*(?:language model|ai assistant|ai model)\b"
-    r"|\A\W*i(?:['\u2019]m| am)? ?(?:sorry|apologi[sz]e),? (?:but )?"
-    rf"i {_NOT} (?:assist|help|comply|fulfill?|continue|create|generate|provide|engage|write)\b"
-    rf"|\bi {_NOT} (?:assist with|comply with|fulfill?) (?:this|that|your)\b"
-    r"|\bmy (?:training data|knowledge cut-?off)\b|\btrained by (?:openai|google|anthropic|mistral|meta)\b",
-    re.IGNORECASE,
-)
 
 
 def refuse_reasoning(text: str, _: CleanRules) -> str:
     """Refuse a text in which a model thinks aloud: what was meant to be left out can't be told from the rest."""
     if _THINKING.search(text):
         raise Unpublishable(Fault.REASONING)
-    return text
-
-
-def refuse_ai_voice(text: str, _: CleanRules) -> str:
-    """Refuse a text in which the model speaks instead of the character."""
-    if _AS_AI.search(text):
-        raise Unpublishable(Fault.SPEAKS_AS_AI)
     return text
 
 
@@ -70,7 +60,7 @@ def stop_at_speaker(text: str, rules: CleanRules) -> str:
 
 def stop_at_mark(text: str, _: CleanRules) -> str:
     """End the text at a model's own mark, code or not."""
-    return text.partition("<|")[0]
+    return _MODEL_MARK.split(text, maxsplit=1)[0]
 
 
 @lru_cache(maxsize=64)

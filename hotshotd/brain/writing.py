@@ -115,6 +115,26 @@ class Writer:
         async with self._lock:
             return await self._write(f"the post {draft.title!r}", send, look, deadline)
 
+    async def delete(self, ref: Ref, *, deadline: float) -> None:
+        """Delete an own thing. Harmless when repeated, so an unknown outcome is the caller's to take up again.
+
+        Raises:
+            DeadlinePassed, BotPaused, Refused, AuthDead, Retry, Down: Nothing was deleted.
+            Unknown: Nobody can tell.
+        """
+        async with self._lock:
+            await self.until_free(deadline)
+            if self._closed:
+                raise BotPaused("the bot is paused; `hotshotctl resume` lets it write again")
+            self.under_way, self.under_way_task = f"the deletion of {ref}", asyncio.current_task()
+            try:
+                await self._platform.delete(ref)
+            except Retry as wait:
+                self._held_until = self._clock.monotonic() + wait.after
+                raise
+            finally:
+                self.under_way, self.under_way_task = None, None
+
     async def _find_earlier_answer(self, item: Item, look: Callable[[], Awaitable[Ref | None]]) -> Ref | None:
         """Find the answer that this worker, or the one before it, has given already."""
         settling = self._clock.monotonic() - self._started < SETTLING_SECONDS
@@ -132,7 +152,7 @@ class Writer:
         look: Callable[[], Awaitable[Ref | None]],
         deadline: float,
     ) -> Ref:
-        failures = 0
+        failures = lost = 0
         while True:
             await self.until_free(deadline)
             if self._closed:
@@ -145,6 +165,10 @@ class Writer:
                 await self._sleep(_RETRY.compute_ceiling(failures), deadline)
             elif outcome is not None:
                 return outcome
+            else:
+                # Looks show nothing of it. What keeps on losing answers is not asked every few seconds.
+                lost += 1
+                await self._sleep(_RETRY.compute_ceiling(lost - 1) if lost > 1 else 0.0, deadline)
 
     async def _send_and_look(
         self,

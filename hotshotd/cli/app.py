@@ -36,6 +36,9 @@ _log = get_logger()
 #: Mode of the operator's socket (its group may steer) and of the workers' (the daemon's user alone).
 CONTROL_MODE, QUOTA_MODE = 0o660, 0o600
 
+#: Seconds that imports and the rehearsal may take on a slow machine; afterwards the loop asks for more by itself.
+WARM_SECONDS = 60.0
+
 #: Seconds between the sign-ins of two workers that start together.
 STAGGER_SECONDS = 0.02
 
@@ -55,6 +58,7 @@ def run_daemon(loaded: Loaded, load: Load, *, bottom_lines: bool = False) -> Exi
     chance = fresh_random()
     loop = Loop(AwakeClock())
     notifier = Notifier()
+    notifier.extend_timeout(WARM_SECONDS)
     quota_listener = bind_unix(runtime_dir / "quota.sock", mode=QUOTA_MODE, backlog=512)
     control_listener = bind_unix(runtime_dir / "control.sock", mode=CONTROL_MODE, backlog=64)
     warm(main)
@@ -75,6 +79,8 @@ def run_daemon(loaded: Loaded, load: Load, *, bottom_lines: bool = False) -> Exi
         wishes=Wishes(state_dir / "paused.json"),
         chance=chance,
         on_change=notices.on_change,
+        on_reload_begun=notices.on_reload_begun,
+        on_reload_ended=notices.on_reload_ended,
     )
     notices.attend(supervisor)
     commands = Commands(supervisor)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,47 +11,24 @@ from typing import TYPE_CHECKING
 import click
 
 from hotshotd import __version__
+from hotshotd.cli.asking import JSON_OPTION as _JSON
+from hotshotd.cli.asking import Target, ask, to_json
+from hotshotd.cli.importing import import_, init
 from hotshotd.cli.table import format_quota, format_status
+from hotshotd.cli.try_post import post, try_
 from hotshotd.clock import SystemClock
-from hotshotd.control.client import CommandFailed, ControlClient, find_socket
-from hotshotd.errors import ControlError, DaemonNotRunning, ExitCode
-from hotshotd.wire import Json
+from hotshotd.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Codes of error replies that have an exit code of their own; any other is 1.
-_EXIT_CODES = {"unknown_bot": ExitCode.UNKNOWN_BOT}
+    from hotshotd.control.client import ControlClient
+    from hotshotd.wire import Json
 
 #: Seconds between two looks of `status --watch`.
 WATCH_SECONDS = 2.0
 
 _CLOCK = SystemClock()
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Which daemon is meant."""
-
-    config: Path | None
-    socket: Path | None
-
-    def find(self) -> ControlClient:
-        return ControlClient(find_socket(runtime_dir=self._read_runtime_dir(), explicit=self.socket))
-
-    def _read_runtime_dir(self) -> Path | None:
-        if self.config is None or self.socket is not None:
-            return None
-        # Here, not above: reading the file needs pydantic and YAML, which most calls do without.
-        import os
-
-        from hotshotd.config.loader import load_main
-
-        load = load_main(self.config, os.environ)
-        if load.tree is None:
-            raise click.ClickException("\n".join(str(fault) for fault in load.faults))
-        return Path(load.tree.data["runtime_dir"])
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -72,6 +47,12 @@ def main(context: click.Context, *, config: Path | None, socket: Path | None) ->
     context.obj = Target(config, socket)
 
 
+main.add_command(try_)
+main.add_command(post)
+main.add_command(init)
+main.add_command(import_)
+
+
 @main.command()
 @click.argument("bots", nargs=-1)
 @_JSON
@@ -80,18 +61,24 @@ def main(context: click.Context, *, config: Path | None, socket: Path | None) ->
 def status(target: Target, *, bots: tuple[str, ...], as_json: bool, watch: bool) -> None:
     """Show how the bots are."""
     client = target.find()
-    while True:
-        answer = _ask(client, {"op": "status", "bots": list(bots)})
-        text = _to_json(answer) if as_json else "\n".join(format_status(answer, width=_find_width()))
-        if watch and sys.stdout.isatty():
-            click.clear()
-        click.echo(text)
-        if not watch:
-            return
-        try:
+    if not watch:
+        _show_status(client, bots, as_json=as_json)
+        return
+    try:
+        while True:
+            _show_status(client, bots, as_json=as_json, clear=sys.stdout.isatty())
             _CLOCK.pause(WATCH_SECONDS)
-        except KeyboardInterrupt:
-            return
+    except KeyboardInterrupt:
+        # The way to end it, whether it waits for the clock or for the daemon.
+        return
+
+
+def _show_status(client: ControlClient, bots: Sequence[str], *, as_json: bool, clear: bool = False) -> None:
+    answer = ask(client, {"op": "status", "bots": list(bots)})
+    text = to_json(answer) if as_json else "\n".join(format_status(answer, width=_find_width()))
+    if clear:
+        click.clear()
+    click.echo(text)
 
 
 @main.command()
@@ -100,8 +87,8 @@ def status(target: Target, *, bots: tuple[str, ...], as_json: bool, watch: bool)
 @click.pass_obj
 def quota(target: Target, *, bot: str | None, as_json: bool) -> None:
     """Show what was spent, the caps, and when they reset."""
-    answer = _ask(target.find(), {"op": "quota", "bot": bot})
-    click.echo(_to_json(answer) if as_json else "\n".join(format_quota(answer)))
+    answer = ask(target.find(), {"op": "quota", "bot": bot})
+    click.echo(to_json(answer) if as_json else "\n".join(format_quota(answer)))
 
 
 @main.command()
@@ -110,9 +97,9 @@ def quota(target: Target, *, bot: str | None, as_json: bool) -> None:
 @click.pass_obj
 def reload(target: Target, *, bot: str | None, as_json: bool) -> None:
     """Read the files again; only bots whose file changed are restarted."""
-    answer = _ask(target.find(), {"op": "reload", "bot": bot})
+    answer = ask(target.find(), {"op": "reload", "bot": bot})
     if as_json:
-        click.echo(_to_json({key: answer[key] for key in ("added", "changed", "removed", "unchanged", "invalid")}))
+        click.echo(to_json({key: answer[key] for key in ("added", "changed", "removed", "unchanged", "invalid")}))
     else:
         _print_changes(answer)
     sys.exit(ExitCode.FAILED if answer["invalid"] else ExitCode.OK)
@@ -123,7 +110,7 @@ def reload(target: Target, *, bot: str | None, as_json: bool) -> None:
 @click.pass_obj
 def restart(target: Target, *, bot: str) -> None:
     """Read a bot's file again and start its worker anew."""
-    answer = _ask(target.find(), {"op": "restart", "bot": bot})
+    answer = ask(target.find(), {"op": "restart", "bot": bot})
     _print_faults(answer)
     for entry in answer["not_running"]:
         click.echo(f"{entry['name']}: {entry['state']}: {entry['reason']}", err=True)
@@ -141,7 +128,7 @@ def pause(target: Target, *, bots: tuple[str, ...], everyone: bool, duration: st
     """Make bots quiet: once this returns they write nothing and spend nothing. Survives a restart."""
     until = None if duration is None else _parse_end(duration)
     request = {"op": "pause", "bots": _choose(bots, everyone=everyone), "until": until, "reason": reason}
-    answer = _ask(target.find(), request)
+    answer = ask(target.find(), request)
     click.echo(f"paused: {', '.join(answer['paused']) or 'no bot'}")
 
 
@@ -151,26 +138,46 @@ def pause(target: Target, *, bots: tuple[str, ...], everyone: bool, duration: st
 @click.pass_obj
 def resume(target: Target, *, bots: tuple[str, ...], everyone: bool) -> None:
     """Let paused bots go on."""
-    answer = _ask(target.find(), {"op": "resume", "bots": _choose(bots, everyone=everyone)})
+    answer = ask(target.find(), {"op": "resume", "bots": _choose(bots, everyone=everyone)})
     click.echo(f"resumed: {', '.join(answer['resumed']) or 'no bot'}")
 
 
-def _ask(client: ControlClient, request: Json) -> Json:
-    """Send a command; every failure ends the program with its exit code and one message."""
-    try:
-        return client.request(request)
-    except CommandFailed as exc:
-        _fail(str(exc), _EXIT_CODES.get(exc.reply_code, ExitCode.FAILED))
-    except DaemonNotRunning as exc:
-        _fail(str(exc), ExitCode.NOT_RUNNING)
-    except ControlError as exc:
-        _fail(str(exc), ExitCode.FAILED)
-    raise AssertionError("unreachable")
+@main.command()
+@click.argument("bot", required=False)
+@_JSON
+@click.option("--pictures", is_flag=True, help="Have pictures made too, which costs.")
+@click.pass_obj
+def doctor(target: Target, *, bot: str | None, as_json: bool, pictures: bool) -> None:
+    """Try every credential and service live, and say how to mend what fails. Works with the daemon down.
+
+    Each model is sent a few characters, which count as spent where a daemon runs.
+    """
+    from hotshotd.cli.doctor import Wishes, run
+
+    run(target, Wishes(bot, as_json=as_json, pictures=pictures))
 
 
-def _fail(message: str, code: ExitCode) -> None:
-    click.echo(message, err=True)
-    sys.exit(code)
+@main.command()
+@click.argument("bot")
+@click.option("--port", type=click.IntRange(1, 65535), help="Wait for the browser on this port instead of 65010.")
+@click.option("--redirect-uri", metavar="URI", help="The app's redirect uri, where it is another one.")
+@click.option("--browser/--no-browser", default=None, help="Open a browser here; without it, where there is a display.")
+@click.option("--paste", is_flag=True, help="Wait for no browser: the address it ends up at is pasted here.")
+@click.pass_obj
+def auth(
+    target: Target, *, bot: str, port: int | None, redirect_uri: str | None, browser: bool | None, paste: bool
+) -> None:
+    """Get a bot's refresh token through your browser; the daemon keeps it and starts the bot anew.
+
+    The app on reddit.com/prefs/apps must have the redirect uri http://127.0.0.1:65010/authorize_callback, or the one
+    that --port or --redirect-uri says.
+    """
+    from hotshotd.cli.auth import REDIRECT_URI, Wishes, has_display, run
+
+    if port is not None and redirect_uri is not None:
+        raise click.UsageError("--port and --redirect-uri say the same thing: use one of them")
+    uri = redirect_uri or (REDIRECT_URI.replace("65010", str(port)) if port else REDIRECT_URI)
+    sys.exit(run(target, bot, Wishes(uri, opens_browser=has_display() if browser is None else browser, pastes=paste)))
 
 
 def _choose(bots: Sequence[str], *, everyone: bool) -> list[str] | None:
@@ -205,7 +212,3 @@ def _print_faults(answer: Json) -> None:
 
 def _find_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
-def _to_json(answer: Json) -> str:
-    return json.dumps(answer, indent=2, ensure_ascii=False)

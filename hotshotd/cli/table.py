@@ -80,6 +80,7 @@ def _list_notes(bot: Json) -> list[str]:
     if bot["next_post_at"]:
         notes.append(f"next post {_format_time(bot['next_post_at'])}")
     notes += [f"banned in r/{place}" for place in bot.get("banned_in", [])]
+    notes += [f"can't read r/{place['subreddit']}" for place in bot.get("unreadable", [])]
     if bot["degraded"]:
         notes.append(f"without {', '.join(bot['degraded'])}")
     trouble = bot["reason"] or bot["last_error"]

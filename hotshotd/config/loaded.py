@@ -8,6 +8,7 @@ from pathlib import Path
 from hotshotd._types import BotName
 from hotshotd.config.document import Tree
 from hotshotd.config.faults import Fault, Place, Places, find_place, unique
+from hotshotd.config.hotshotbot import OldFile
 from hotshotd.config.schema import BotConfig, MainConfig
 
 
@@ -64,12 +65,17 @@ class MainLoad:
 
 @dataclass(frozen=True, slots=True)
 class BotLoad:
-    """One bot's file: `bot`, or `invalid`, never both. Faults lie in its file, or in the main one's `bot_defaults`."""
+    """One bot's file: `bot`, or `invalid`, never both. Faults lie in its file, or in the main one's `bot_defaults`.
+
+    `old` and `tree` (its merged keys) are there for a valid file of HotShotBot.
+    """
 
     path: Path
     bot: LoadedBot | None
     invalid: InvalidBot | None
     warnings: tuple[Fault, ...] = ()
+    old: OldFile | None = None
+    tree: Tree | None = field(default=None, repr=False)
 
     @property
     def faults(self) -> tuple[Fault, ...]:

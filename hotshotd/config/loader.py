@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from hotshotd._types import BotName
-from hotshotd.config.document import Tree, load_document
+from hotshotd.config.document import Document, Tree, load_document
 from hotshotd.config.faults import Fault, KeyPath, Place, Places, find_place, unique
+from hotshotd.config.hotshotbot import OldFile, is_of_hotshotbot, translate
+from hotshotd.config.hotshotbot_notice import make_notice
 from hotshotd.config.loaded import BotLoad, InvalidBot, Loaded, LoadedBot, MainLoad
 from hotshotd.config.merge import SECRET_KEYS, WHOLE_KEYS, choose_defaults, descend, overlay, select
 from hotshotd.config.rules import check_bot, check_literals, check_main, warn_of_no_effect
@@ -81,16 +83,37 @@ def load_bot(path: Path, main: MainLoad) -> BotLoad:
     document = load_document(path)
     if document.tree is None:
         return _invalid(path, path.stem, document.faults)
-    if _is_of_hotshotbot(document.tree):
-        return _invalid(path, path.stem, (Fault(path, 1, "", _OF_HOTSHOTBOT),))
-    tree = _merge(document.tree, main, path)
+    old = translate_old(document, main)
+    tree = merge_bot(old.tree if old else document.tree, main, path)
     default = Place(path, 1)
     config, faults = validate(BotConfig, tree, default=default)
     found = [*document.faults, *check_literals(document), *faults, *check_bot(tree, default=default)]
+    if old is not None:
+        found = [*old.rename(found), *old.faults]
     if config is None or found:
         return _invalid(path, tree.data["name"], _sorted(found))
     warnings = (*_warn_of_post(document.tree, config, path), *warn_of_no_effect(tree, default=default))
-    return BotLoad(path, LoadedBot(config, path, tree.places), None, warnings)
+    bot = LoadedBot(config, path, tree.places)
+    if old is not None:
+        return BotLoad(path, bot, None, (make_notice(old, tree.data, warnings),), old, tree)
+    return BotLoad(path, bot, None, warnings)
+
+
+def translate_old(document: Document, main: MainLoad) -> OldFile | None:
+    """Put a file of HotShotBot into our keys; give None for any other."""
+    if document.tree is None or not is_of_hotshotbot(document.tree):
+        return None
+    below = main.tree or _PRESETS
+    return translate(document, servers=select(below, "backends", "services"), defaults=descend(below, "bot_defaults"))
+
+
+def merge_bot(bot: Tree, main: MainLoad, path: Path) -> Tree:
+    """Lay a bot's own keys over `bot_defaults`, the main file's servers and the presets."""
+    below = main.tree or _PRESETS
+    defaults = choose_defaults(descend(below, "bot_defaults"), bot)
+    tree = overlay(overlay(select(below, "backends", "services"), defaults), bot)
+    data = {**tree.data, "name": tree.data.get("name") or path.stem}
+    return Tree(_absolute_paths(data, (), tree.places, main.home), tree.places)
 
 
 def load_all(
@@ -133,14 +156,19 @@ def load_for_run(
     Where two have the same name or account, the one that was named first keeps it.
     """
     files = list(dict.fromkeys(Path(os.path.abspath(path)) for path in botfiles))
-    tree = overlay(_PRESETS, Tree({"bots_dir": str(files[0].parent) if files else os.getcwd()}, {}))
-    # Under systemd, too: its folders belong to the service, not to a trial run.
-    bare = {key: value for key, value in environ.items() if key not in ("STATE_DIRECTORY", "RUNTIME_DIRECTORY")}
-    tree = _with_folders(tree, Path("/"), bare)
-    main = MainLoad(None, MainConfig.model_validate(tree.data), (), tree, _home(environ))
+    main = make_bare_main(environ, bots_dir=files[0].parent if files else None)
     secrets = _secrets(main, environ) if check_secrets else None
     loaded = _load_bots(files, main, secrets=secrets, running=running or {})
     return Loaded(None, main.config, (), loaded.bots, loaded.invalid, loaded.warnings)
+
+
+def make_bare_main(environ: Mapping[str, str], *, bots_dir: Path | None = None) -> MainLoad:
+    """Give what stands in for a main file where there is none: the defaults, and the XDG folders."""
+    tree = overlay(_PRESETS, Tree({"bots_dir": str(bots_dir or os.getcwd())}, {}))
+    # Under systemd, too: its folders belong to the service, not to a trial run.
+    bare = {key: value for key, value in environ.items() if key not in ("STATE_DIRECTORY", "RUNTIME_DIRECTORY")}
+    tree = _with_folders(tree, Path("/"), bare)
+    return MainLoad(None, MainConfig.model_validate(tree.data), (), tree, _home(environ))
 
 
 # --- the main file ---------------------------------------------------------------------------
@@ -238,18 +266,27 @@ def _load_bots(
     files: Iterable[Path], main: MainLoad, *, secrets: Secrets | None, running: Mapping[BotName, LoadedBot]
 ) -> Loaded:
     loads = [load_bot(path, main) for path in files]
-    warnings = [warning for load in loads for warning in load.warnings]
+    warnings = [] if secrets is None else [*secrets.warn_of_file()]
+    warnings += [warning for load in loads for warning in _warn(load, secrets)]
     if secrets is not None:
-        warnings += secrets.warn_of_file()
-        warnings += [warning for load in loads if load.bot for warning in secrets.warn(load.bot)]
         loads = [_with_secrets(load, secrets) for load in loads]
     kept, losers = _settle_conflicts(loads, running)
     invalid = sorted([*(load.invalid for load in loads if load.invalid), *losers], key=lambda bot: str(bot.path))
     return Loaded(main.path, main.config, (), kept, tuple(invalid), unique(warnings))
 
 
+def _warn(load: BotLoad, secrets: Secrets | None) -> tuple[Fault, ...]:
+    found = secrets.warn(load.bot) if load.bot and secrets else ()
+    if not found or load.old is None or load.tree is None:
+        return (*load.warnings, *found)
+    # One notice, whatever there is to say.
+    further = (*warn_of_no_effect(load.tree, default=Place(load.path, 1)), *load.old.rename(found))
+    return (make_notice(load.old, load.tree.data, further),)
+
+
 def _with_secrets(load: BotLoad, secrets: Secrets) -> BotLoad:
     faults = secrets.check(load.bot) if load.bot else ()
+    faults = load.old.rename(faults) if load.old else faults
     return _invalid(load.path, load.bot.name, faults) if load.bot and faults else load
 
 
@@ -294,14 +331,6 @@ def _refuse_duplicate(bot: LoadedBot, taken: Sequence[tuple[tuple[str, str], Pat
     return InvalidBot(bot.name, bot.path, tuple(faults), duplicate_of=taken[0][1])
 
 
-def _merge(bot: Tree, main: MainLoad, path: Path) -> Tree:
-    below = main.tree or _PRESETS
-    defaults = choose_defaults(descend(below, "bot_defaults"), bot)
-    tree = overlay(overlay(select(below, "backends", "services"), defaults), bot)
-    data = {**tree.data, "name": tree.data.get("name") or path.stem}
-    return Tree(_absolute_paths(data, (), tree.places, main.home), tree.places)
-
-
 def _invalid(path: Path, name: object, faults: tuple[Fault, ...]) -> BotLoad:
     said = name if isinstance(name, str) and name.isprintable() and len(name) <= 64 else path.stem
     return BotLoad(path, None, InvalidBot(BotName(said), path, faults))
@@ -314,13 +343,6 @@ def _warn_of_post(own: Tree, config: BotConfig, path: Path) -> tuple[Fault, ...]
     place = find_place(own.places, ("post", "backend"), default=Place(path, 1))
     message = f"has no effect without post.model: the reply model on {reply.backend} writes the posts"
     return (Fault(place.file, place.line, "post.backend", message),)
-
-
-_OF_HOTSHOTBOT = "is a file of HotShotBot; reading those is not part of this release yet: write it anew in our keys"
-
-
-def _is_of_hotshotbot(tree: Tree) -> bool:
-    return "bot_username" in tree.data and "reddit" not in tree.data
 
 
 def _sorted(faults: Iterable[Fault]) -> tuple[Fault, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 
 #: The longest pattern, in characters.
@@ -20,8 +21,11 @@ def find_pattern_fault(source: str) -> str | None:
     if _repeats_a_repeat(source):
         return "a repeated group repeats inside, as in (a+)+, and could take for ever; write it with one repeat"
     try:
-        re.compile(source, re.IGNORECASE)
-    except (re.error, OverflowError, RecursionError) as exc:
+        with warnings.catch_warnings():
+            # Python warns of what it may read otherwise one day, such as [[.
+            warnings.simplefilter("error", FutureWarning)
+            re.compile(source, re.IGNORECASE)
+    except (re.error, OverflowError, RecursionError, FutureWarning) as exc:
         return f"is no valid pattern: {exc}"
     return None
 

@@ -1,4 +1,4 @@
-"""What no single key can tell: rules over a whole bot, and what this release can't do yet.
+"""What no single key can tell: rules over a whole bot.
 
 They look at the merged keys as they were written, not at a model, so that they hold (and are told) even
 where something else in the file is wrong. Each rule gives pairs of a key and what is wrong with it.
@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 from hotshotd.config.document import Document, Tree
 from hotshotd.config.faults import Fault, KeyPath, Place, blame
 from hotshotd.config.files import OTHERS
+from hotshotd.config.judging import check_moderators, check_ranker, check_topics
 from hotshotd.config.merge import SECRET_KEYS, WHOLE_KEYS
+from hotshotd.config.picturing import check_pictures, find_idle_pictures
 from hotshotd.config.schema import NO_GUARD_MODEL, NO_MODERATOR, NO_POST_NO_REPLY, NO_REPLY_MODEL, NO_TOPIC_MODEL
 from hotshotd.config.validation import find_closest
 from hotshotd.config.values import Blame, parse_flag
@@ -51,42 +53,20 @@ def _is_set(value: object, _: Data) -> bool:
     return value not in (None, "none", [], {}, "")
 
 
-def _is_more_than_nothing(value: object, _: Data) -> bool:
-    return isinstance(value, int | float) and value > 0
-
-
-def _is_one_of(*values: str) -> Callable[[object, Data], bool]:
-    return lambda value, _: value in values
-
-
-def _speaks_horde(value: object, data: Data) -> bool:
-    return isinstance(value, str) and _get(data, "backends", value, "api") == "horde"
-
-
-#: What is refused until it is built; a later release removes rows, and nothing else.
-NOT_YET: tuple[NotYet, ...] = (
-    *(NotYet(key, _speaks_horde, "AI Horde (api: horde)") for key in BACKEND_KEYS),
-    NotYet(("images", "caption"), _is_set, "describing pictures"),
-    NotYet(("images", "upscale"), _is_set, "enlarging pictures"),
-    NotYet(("images", "generate_model"), _is_set, "making pictures"),
-    NotYet(("post", "link_share"), _is_more_than_nothing, "posting pictures"),
-    NotYet(("safety", "moderators", "*"), _is_one_of("hf", "chat", "local"), "this moderator"),
-    NotYet(("reply", "topics"), _is_set, "choosing by topic"),
-    NotYet(("reply", "avoid_topics"), _is_set, "choosing by topic"),
-    NotYet(("reply", "delete_below"), _is_set, "deleting own comments by score"),
-    NotYet(("rank", "api"), _is_one_of("rerank", "classify", "judge"), "this kind of ranking"),
-)
-
 #: Keys that do nothing yet, and harm nobody by it: a warning each.
 NO_EFFECT_YET: tuple[NotYet, ...] = (
-    NotYet(("pace",), _is_one_of("even"), "spreading the budget over the day"),
     *(NotYet(("alerts", f"webhook_url{form}"), _is_set, "alerts by web hook") for form in ("", "_env", "_file")),
     *(NotYet(("metrics", key), _is_set, "metrics for Prometheus") for key in ("port", "textfile")),
 )
 
 
 def warn_of_no_effect(tree: Tree, *, default: Place) -> tuple[Fault, ...]:
-    """Give a warning for each key of a bot's or the main file that does nothing in this release."""
+    """Give a warning for each key of a bot's or the main file that does nothing in this release, or on this machine."""
+    idle = (blame(tree.places, path, why, default=default) for path, why in find_idle_pictures(tree.data))
+    return (*idle, *_warn_of_rows(tree, default))
+
+
+def _warn_of_rows(tree: Tree, default: Place) -> tuple[Fault, ...]:
     return tuple(
         blame(tree.places, path, f"{row.feature} is not part of this release yet: this has no effect", default=default)
         for row in NO_EFFECT_YET
@@ -187,15 +167,6 @@ def _models_where_needed(data: Data) -> Iterator[Blame]:
                 yield (*path, "model"), f"is required: a backend with api {api} serves many models"
 
 
-def _ranker_speaks(data: Data) -> Iterator[Blame]:
-    api, name = _get(data, "rank", "api") or "hf", _get(data, "rank", "backend") or "hf"
-    spoken = _get(data, "backends", str(name), "api")
-    wanted = {"hf": "hf", "judge": "chat"}.get(str(api))
-    is_used = isinstance(data.get("reply"), dict) and isinstance(data.get("rank"), dict)
-    if is_used and wanted and isinstance(spoken, str) and spoken != wanted:
-        yield ("rank", "backend"), f"has api {spoken}, but rank.api {api} needs a backend with api {wanted}"
-
-
 def _whole_account(data: Data) -> Iterator[Blame]:
     account = data.get("reddit")
     if not isinstance(account, dict):
@@ -218,13 +189,6 @@ def _doubled(block: Data, path: KeyPath) -> Iterator[Blame]:
         forms = _forms_of(block, secret)
         if len(forms) > 1:
             yield (*path, forms[-1]), f"says the same as {forms[0]}: keep one of them"
-
-
-def _not_yet(data: Data) -> Iterator[Blame]:
-    for row in NOT_YET:
-        for path, value in find(data, row.key):
-            if row.is_on(value, data):
-                yield path, f"{row.feature} is not part of this release yet: remove it, or set it to its default"
 
 
 def _keys_travel_encrypted(data: Data) -> Iterator[Blame]:
@@ -253,10 +217,12 @@ _BOT_RULES: tuple[Rule, ...] = (
     _some_topic_model,
     _known_backends,
     _models_where_needed,
-    _ranker_speaks,
+    check_ranker,
+    check_moderators,
+    check_topics,
+    check_pictures,
     _whole_account,
     _one_form_each,
-    _not_yet,
     _keys_travel_encrypted,
 )
 _MAIN_RULES: tuple[Rule, ...] = (

@@ -19,7 +19,7 @@ from hotshotd._types import Role
 from hotshotd.config.faults import Fault
 from hotshotd.config.files import OTHERS, Unreadable, is_filled, read_small_file
 from hotshotd.config.loaded import LoadedBot
-from hotshotd.config.schema import Api, BotConfig, MainConfig, SafetySection, Section
+from hotshotd.config.schema import Api, BotConfig, MainConfig, RedditAccount, SafetySection, Section
 from hotshotd.errors import SecretMissing
 
 #: The most bytes of a secret, and of `secrets_file`.
@@ -82,6 +82,11 @@ def secret_ref(section: Section, stem: str, *, path: tuple[str, ...]) -> SecretR
     if literal is None and env is None and file is None:
         return None
     return SecretRef((*path, stem), literal, env, file)
+
+
+def names_refresh_token(account: RedditAccount) -> bool:
+    """Tell whether a bot's file says where its refresh token is: then the one of `hotshotctl auth` is not used."""
+    return secret_ref(account, "refresh_token", path=("reddit",)) is not None
 
 
 def webhook_ref(main: MainConfig) -> SecretRef | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hotshotd.errors import ControlError, DaemonNotRunning
@@ -11,6 +13,8 @@ from hotshotd.wire import Json, LineBuffer, encode
 
 #: Seconds a command may take: a pause waits 30 s for a write, a reload 10 s.
 TIMEOUT_SECONDS = 45.0
+#: Seconds between two signs of life of a long command: an item or a post has 900 s, and may wait for another one.
+LONG_TIMEOUT_SECONDS = 2100.0
 
 
 class CommandFailed(ControlError):
@@ -27,8 +31,17 @@ class ControlClient:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def request(self, message: Json, *, timeout_seconds: float = TIMEOUT_SECONDS) -> Json:
+    def request(
+        self,
+        message: Json,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        on_step: Callable[[Json], None] | None = None,
+    ) -> Json:
         """Send a command and give its data.
+
+        `on_step` is called with each step of a long command as it comes. `timeout_seconds` limit the silence before
+        the reply, or before the next step. A daemon that ends is noticed at once.
 
         Raises:
             DaemonNotRunning: Nobody listens.
@@ -38,13 +51,9 @@ class ControlClient:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(timeout_seconds)
             self._connect(sock)
-            try:
+            with _named_failures(timeout_seconds):
                 sock.sendall(encode({"id": 1, **message}))
-                reply = self._read_reply(sock)
-            except TimeoutError as exc:
-                raise ControlError(f"the daemon did not answer within {timeout_seconds:g} s") from exc
-            except OSError as exc:
-                raise DaemonNotRunning(f"the daemon went away during the command ({exc.strerror})") from exc
+            reply = self._read_reply(sock, timeout_seconds, on_step)
         if reply.get("ok"):
             data = reply.get("data")
             return data if isinstance(data, dict) else {}
@@ -60,15 +69,30 @@ class ControlClient:
         except OSError as exc:
             raise DaemonNotRunning(f"the daemon is not running (nobody listens on {self._path})") from exc
 
-    def _read_reply(self, sock: socket.socket) -> Json:
+    def _read_reply(self, sock: socket.socket, timeout_seconds: float, on_step: Callable[[Json], None] | None) -> Json:
         buffer = LineBuffer()
         while True:
-            data = sock.recv(65536)
+            # Around this alone: what `on_step` raises, a closed pipe say, is no failure of the daemon's.
+            with _named_failures(timeout_seconds):
+                data = sock.recv(65536)
             if not data:
                 raise DaemonNotRunning("the daemon went away during the command")
-            messages = buffer.feed(data)
-            if messages:
-                return messages[0]
+            for message in buffer.feed(data):
+                if "step" not in message:
+                    return message
+                if on_step is not None and isinstance(message["step"], dict):
+                    on_step(message["step"])
+
+
+@contextmanager
+def _named_failures(timeout_seconds: float) -> Iterator[None]:
+    """Name what can happen to a connection after it was made."""
+    try:
+        yield
+    except TimeoutError as exc:
+        raise ControlError(f"the daemon did not answer within {timeout_seconds:g} s") from exc
+    except OSError as exc:
+        raise DaemonNotRunning(f"the daemon went away during the command ({exc.strerror})") from exc
 
 
 def find_socket(*, runtime_dir: Path | None = None, explicit: Path | None = None) -> Path:

@@ -6,21 +6,39 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from hotshotd.control.protocol import Daemon, Failure, Reply
+from hotshotd.control.protocol import Daemon, Drop, Failure, Reply, StepTaker
 from hotshotd.errors import HotshotError, ProtocolError
 from hotshotd.log import get_logger
 from hotshotd.wire import Json
 
 _log = get_logger()
 
+#: The longest address that `try` takes, in characters.
+MAX_URL_CHARS = 2000
+#: The longest refresh token, in characters.
+MAX_TOKEN_CHARS = 4096
+
+
+def _no_step(_step: Json) -> None:
+    """Show no step: nobody looks."""
+
+
+def _never(_drop: Drop) -> None:
+    """Never drop: whoever asked stays."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request and the two ways to answer it."""
+    """One request and the two ways to answer it; a long command's steps go to `step` before.
+
+    `when_gone` takes what is to be called if the operator leaves before the reply.
+    """
 
     request: Json
     reply: Reply
     fail: Failure
+    step: StepTaker = _no_step
+    when_gone: Callable[[Drop], None] = _never
 
     def get_name(self) -> str | None:
         """Give the one bot named, or None.
@@ -38,6 +56,22 @@ class Exchange:
         if name is None:
             raise ProtocolError("`bot` is missing")
         return name
+
+    def require_text(self, key: str, *, longest: int) -> str:
+        """Give a text that must be there. Raises ProtocolError when it is not, is empty, or is longer than allowed."""
+        text = self.request.get(key)
+        if not isinstance(text, str) or not text.strip():
+            raise ProtocolError(f"`{key}` must be a text")
+        if len(text) > longest:
+            raise ProtocolError(f"`{key}` is longer than {longest} characters")
+        return text
+
+    def get_flag(self, key: str) -> bool:
+        """Give a yes or no, no where it is missing. Raises ProtocolError when it is neither."""
+        flag = self.request.get(key, False)
+        if not isinstance(flag, bool):
+            raise ProtocolError(f"`{key}` must be true or false")
+        return flag
 
     def get_names(self) -> list[str] | None:
         """Give the bots named, or None for all. Raises ProtocolError as `get_name` does."""
@@ -92,6 +126,27 @@ def _restart(daemon: Daemon, exchange: Exchange) -> None:
     daemon.restart(exchange.require_name(), reply=exchange.reply, fail=exchange.fail)
 
 
+def _try(daemon: Daemon, exchange: Exchange) -> None:
+    url = exchange.require_text("url", longest=MAX_URL_CHARS)
+    exchange.when_gone(
+        daemon.try_thing(exchange.require_name(), url=url, step=exchange.step, reply=exchange.reply, fail=exchange.fail)
+    )
+
+
+def _post(daemon: Daemon, exchange: Exchange) -> None:
+    dry_run = exchange.get_flag("dry_run")
+    exchange.when_gone(
+        daemon.make_post(
+            exchange.require_name(), dry_run=dry_run, step=exchange.step, reply=exchange.reply, fail=exchange.fail
+        )
+    )
+
+
+def _token(daemon: Daemon, exchange: Exchange) -> None:
+    token = exchange.require_text("token", longest=MAX_TOKEN_CHARS)
+    daemon.token(exchange.require_name(), token=token, reply=exchange.reply, fail=exchange.fail)
+
+
 COMMANDS: dict[str, Callable[[Daemon, Exchange], None]] = {
     "status": _status,
     "quota": _quota,
@@ -99,6 +154,9 @@ COMMANDS: dict[str, Callable[[Daemon, Exchange], None]] = {
     "pause": _pause,
     "resume": _resume,
     "restart": _restart,
+    "try": _try,
+    "post": _post,
+    "token": _token,
 }
 
 

@@ -1,7 +1,8 @@
 """What the operator's socket carries: commands in, one reply each; and what it needs of a daemon.
 
 A request is `{"id", "op", ...}`; a reply `{"id", "ok": true, "data": {...}}` or `{"id", "ok": false, "code",
-"message"}`.
+"message"}`. The reply of a long command (`try`, `post`) is preceded by what it does, as it does it: lines
+`{"id", "step": {"name", "text", "cost"}}`. One who leaves before the reply no longer wants the rest.
 """
 
 from __future__ import annotations
@@ -14,6 +15,12 @@ from hotshotd.wire import Json
 
 #: Takes the data of a good reply. Called once; may be called long after the command came.
 Reply = Callable[[Json], None]
+
+#: Takes a step of a long command, any number of them before the reply.
+StepTaker = Callable[[Json], None]
+
+#: Gives up a long command that nobody waits for any more. Harmless when it is over.
+Drop = Callable[[], None]
 
 #: Takes a failure: a stable code and a message for the operator.
 Failure = Callable[[str, str], None]
@@ -38,3 +45,9 @@ class Daemon(Protocol):
     def resume(self, names: Sequence[str] | None, *, reply: Reply, fail: Failure) -> None: ...
 
     def restart(self, name: str, *, reply: Reply, fail: Failure) -> None: ...
+
+    def try_thing(self, name: str, *, url: str, step: StepTaker, reply: Reply, fail: Failure) -> Drop: ...
+
+    def make_post(self, name: str, *, dry_run: bool, step: StepTaker, reply: Reply, fail: Failure) -> Drop: ...
+
+    def token(self, name: str, *, token: str, reply: Reply, fail: Failure) -> None: ...

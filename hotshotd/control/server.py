@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from hotshotd.control.handlers import Exchange
+from hotshotd.control.protocol import Drop
 from hotshotd.errors import ConfigError, ProtocolError
 from hotshotd.loop import Loop, Timer
 from hotshotd.wire import MAX_REQUEST_BYTES, Json, LineBuffer, encode
@@ -17,8 +19,9 @@ from hotshotd.wire import MAX_REQUEST_BYTES, Json, LineBuffer, encode
 MAX_CONNECTIONS = 64
 #: Unsent bytes to an operator who does not read, past which the connection is closed.
 MAX_UNSENT_BYTES = 4 * 1024 * 1024
-#: Seconds after which an idle or unread connection is closed.
+#: Seconds after which an idle or unread connection is closed, and one that waits for a reply.
 IDLE_SECONDS = 60.0
+WAITING_SECONDS = 3600.0
 
 
 def bind_unix(path: Path, *, mode: int, backlog: int) -> socket.socket:
@@ -90,7 +93,10 @@ class _Connection:
         self._handle = handle
         self._forget = forget
         self._buffer = LineBuffer(limit=MAX_REQUEST_BYTES)
-        self._unsent = b""
+        self._unsent = bytearray()
+        # What was asked and not answered yet, and what to call if nobody waits for it any more.
+        self._open: dict[int, Drop | None] = {}
+        self._numbers = count()
         self._closing = False
         self._idle: Timer | None = None
         peer.setblocking(False)
@@ -103,11 +109,14 @@ class _Connection:
             self._loop.forget(self._peer)
             self._peer.close()
         self._forget(self)
+        abandoned, self._open = self._open, {}
+        for drop in filter(None, abandoned.values()):
+            drop()
 
     def _watch(self) -> None:
         if self._idle:
             self._idle.cancel()
-        self._idle = self._loop.call_later(IDLE_SECONDS, self.close)
+        self._idle = self._loop.call_later(WAITING_SECONDS if self._open else IDLE_SECONDS, self.close)
         self._loop.watch(self._peer, readable=self._read, writable=self._write if self._unsent else None)
 
     def _read(self) -> None:
@@ -130,17 +139,33 @@ class _Connection:
             return
         for request in requests:
             self._handle(self._make_exchange(request))
+        if requests and self._peer.fileno() >= 0:
+            self._watch()
 
     def _make_exchange(self, request: Json) -> Exchange:
-        number: Any = request.get("id")
+        name: Any = request.get("id")
+        number = next(self._numbers)
+        self._open[number] = None
 
         def reply(data: Json) -> None:
-            self._send({"id": number, "ok": True, "data": data})
+            self._open.pop(number, None)
+            self._send({"id": name, "ok": True, "data": data})
 
         def fail(code: str, message: str) -> None:
-            self._send({"id": number, "ok": False, "code": code, "message": message})
+            self._open.pop(number, None)
+            self._send({"id": name, "ok": False, "code": code, "message": message})
 
-        return Exchange(request, reply, fail)
+        def step(step: Json) -> None:
+            self._send({"id": name, "step": step})
+
+        def when_gone(drop: Drop) -> None:
+            if number in self._open:
+                self._open[number] = drop
+            elif self._peer.fileno() < 0:
+                # It left while the command was being begun.
+                drop()
+
+        return Exchange(request, reply, fail, step, when_gone)
 
     def _send(self, message: Json) -> None:
         if self._peer.fileno() < 0:
@@ -151,8 +176,8 @@ class _Connection:
     def _write(self) -> None:
         try:
             while self._unsent:
-                sent = self._peer.send(self._unsent)
-                self._unsent = self._unsent[sent:]
+                # Of a bytearray the front is dropped in place; bytes would be copied whole for every piece sent.
+                del self._unsent[: self._peer.send(self._unsent)]
         except BlockingIOError:
             if len(self._unsent) > MAX_UNSENT_BYTES:
                 self.close()

@@ -48,18 +48,26 @@ class Prompt:
     def count_messages(self) -> Chars:
         return Chars(sum(len(message.text) for message in self.messages))
 
+    def describe(self, *, as_messages: bool) -> str:
+        """Give the prompt for an operator's eyes, in the rendering that a chat model, or a base model, is sent."""
+        if as_messages and self.messages:
+            return "\n".join(f"[{message.speaker}] {message.text}" for message in self.messages)
+        return self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """The texts a model offers, in its order, without the prompt, reasoning removed, never empty.
 
-    `cost` is what was charged for them; `backend` and `model` say who made them.
+    `cost` is what was charged for them; `backend` and `model` say who made them, `of_messages` that it was shown
+    the prompt's messages.
     """
 
     texts: tuple[str, ...]
     cost: Chars
     backend: str
     model: str
+    of_messages: bool = False
 
 
 @dataclass(frozen=True, slots=True)

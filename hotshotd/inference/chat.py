@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hotshotd.errors import InferenceNonsense
+from hotshotd.errors import InferenceNonsense, InferenceRejected
 from hotshotd.inference.base import Message, Prompt, Speaker
 from hotshotd.inference.completions import read_choices
-from hotshotd.inference.generation import Reading, remove_thought
+from hotshotd.inference.generation import Reading
 from hotshotd.inference.parameters import Options
+from hotshotd.inference.thoughts import remove_thought
 
 
 class ChatWire:
@@ -33,13 +34,23 @@ class ChatWire:
         return tuple(message.text for message in _list_messages(prompt))
 
     def read(self, body: Any, *, prompt: Prompt, where: str) -> Reading:  # noqa: ARG002 - other formats need it
-        raw = [read_content(choice, where=where) for choice in read_choices(body, where=where)]
-        texts = (remove_thought(text) for text in raw)
-        return Reading(texts=tuple(text for text in texts if text), received_chars=sum(len(text) for text in raw))
+        choices = read_choices(body, where=where)
+        raw = [read_content(choice, where=where) for choice in choices]
+        texts = tuple(text for text in (remove_thought(text) for text in raw) if text)
+        if not texts and any(_is_refusal(choice) for choice in choices):
+            # More tokens would not change its mind.
+            raise InferenceRejected(f"{where} declined to answer this prompt", status=200)
+        return Reading(texts=texts, received_chars=sum(len(text) for text in raw))
 
 
 def _list_messages(prompt: Prompt) -> tuple[Message, ...]:
     return prompt.messages or (Message(Speaker.USER, prompt.text),)
+
+
+def _is_refusal(choice: Mapping[str, Any]) -> bool:
+    """Tell whether a choice without text says that the model, or a filter before it, will not answer."""
+    refusal = choice["message"].get("refusal")
+    return choice.get("finish_reason") == "content_filter" or (isinstance(refusal, str) and bool(refusal.strip()))
 
 
 def read_content(choice: Mapping[str, Any], *, where: str) -> str:

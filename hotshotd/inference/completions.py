@@ -7,8 +7,9 @@ from typing import Any
 
 from hotshotd.errors import InferenceNonsense
 from hotshotd.inference.base import Prompt
-from hotshotd.inference.generation import Reading, remove_thought
+from hotshotd.inference.generation import Reading
 from hotshotd.inference.parameters import Options
+from hotshotd.inference.thoughts import remove_thought
 
 #: The most stop strings that servers take.
 MAX_STOPS = 4

@@ -2,7 +2,8 @@
 
 A 400 or 422 while optional parameters were sent: once more without them, and what was refused is remembered.
 An answer that is all reasoning and no text: once more with more tokens, remembered too. Each is an admitted
-request of its own. All else is left to the caller, in typed errors.
+request of its own. All else is left to the caller, in typed errors. A server that gives fewer texts than it was
+asked for is not asked again: that would cost the whole prompt once more for each.
 """
 
 from __future__ import annotations
@@ -14,12 +15,19 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hotshotd._types import Chars
-from hotshotd.errors import InferenceError, InferenceGone, InferenceNonsense, InferenceRejected
+from hotshotd.errors import (
+    InferenceError,
+    InferenceGone,
+    InferenceNonsense,
+    InferenceRejected,
+    InferenceUnavailable,
+)
 from hotshotd.inference.base import Candidates, Endpoint, Prompt
 from hotshotd.inference.habits import Habits
 from hotshotd.inference.http import TEXT_SECONDS, Answer, Call, ServiceSession, make_ask
 from hotshotd.inference.parameters import Options, make_options
 from hotshotd.inference.refusals import Problem
+from hotshotd.inference.ways import find_quiet
 
 #: Tokens added for a model that used up its own on reasoning.
 EXTRA_TOKENS = 1000
@@ -27,9 +35,14 @@ EXTRA_TOKENS = 1000
 #: Statuses with which servers refuse a parameter.
 _PARAMETER_STATUSES = (400, 422)
 
-_THOUGHT = re.compile(r"\s*<(think|thinking|thought|reasoning)>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
-_OPEN_THOUGHT = re.compile(r"\s*<(think|thinking|thought|reasoning)>", re.IGNORECASE)
-_CLOSED_THOUGHT = re.compile(r".*</(think|thinking|thought|reasoning)>", re.DOTALL | re.IGNORECASE)
+#: GPT-2's window in tokens, and the fewest characters that a token of it is on average. See `_refine_crash`.
+GPT2_WINDOW_TOKENS = 1024
+GPT2_CHARS_PER_TOKEN = 3.0
+
+#: Words of a refusal that is about reasoning.
+_REASONING = re.compile(r"reasoning|thinking", re.IGNORECASE)
+
+_NO_OPTIONS = Options(required={})
 
 
 class NoText(InferenceNonsense):
@@ -75,12 +88,13 @@ class WireFormat(Protocol):
 
 @dataclass(slots=True)
 class _Round:
-    """One `generate`: what it cost so far, and the words of the last refusal."""
+    """One `generate`: what it cost so far, the words of the last refusal, and the options that were taken last."""
 
     prompt: Prompt
     read_seconds: float
     cost: int = 0
     problem: Problem | None = None
+    taken: Options = _NO_OPTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +116,7 @@ class HttpTextModel:
         return Chars(self._count(prompt) if self.endpoint.metered else 0)
 
     def generate(self, prompt: Prompt, *, limit_seconds: float | None = None) -> Candidates:
-        """Ask for candidates: one request, or two where the first was refused or brought no text.
+        """Ask for candidates: one request, and one more each where it was refused or brought no text.
 
         Raises:
             QuotaError: A request may not leave.
@@ -115,11 +129,18 @@ class HttpTextModel:
         except NoText:
             if not self.wire.thinks or self._habits.extra_tokens:
                 raise
-            texts = self._ask(this, self._make_options(prompt, extra_tokens=EXTRA_TOKENS))
+            # With what the server has just taken: other parameters may be refused, and that would be one request more.
+            texts = self._ask(this, this.taken.lengthen(EXTRA_TOKENS))
             # Only now: a server may refuse so many.
             self._habits.add_tokens(EXTRA_TOKENS)
-        self._habits.note_accepted()
-        return Candidates(texts=texts, cost=Chars(this.cost), backend=self.endpoint.name, model=self.model)
+        self._habits.note_accepted(self._count(prompt))
+        return Candidates(
+            texts=texts,
+            cost=Chars(this.cost),
+            backend=self.endpoint.name,
+            model=self.model,
+            of_messages=self.wire.name == "chat",
+        )
 
     @property
     def _habits(self) -> Habits:
@@ -128,7 +149,7 @@ class HttpTextModel:
     def _count(self, prompt: Prompt) -> int:
         return sum(len(text) for text in self.wire.list_texts(prompt))
 
-    def _make_options(self, prompt: Prompt, *, extra_tokens: int = 0) -> Options:
+    def _make_options(self, prompt: Prompt) -> Options:
         return make_options(
             self.parameters,
             wire=self.wire.name,
@@ -136,7 +157,6 @@ class HttpTextModel:
             model=self.model,
             habits=self._habits,
             defaults=self.wire.make_defaults(prompt),
-            extra_tokens=extra_tokens,
         )
 
     def _ask_with_parameters(self, this: _Round) -> tuple[str, ...]:
@@ -144,21 +164,32 @@ class HttpTextModel:
         try:
             return self._ask(this, options)
         except InferenceRejected as exc:
-            if exc.too_long or exc.status not in _PARAMETER_STATUSES or options.is_bare:
+            renames = _wants_other_name(options, this.problem)
+            if exc.too_long or exc.status not in _PARAMETER_STATUSES or (options.is_bare and not renames):
                 raise
+        if renames:
+            self._habits.call_it("max_tokens", "max_completion_tokens")
+            return self._ask(this, self._make_options(this.prompt))
+        if _is_about_quiet(options, this.problem):
+            return self._ask_less_quietly(this, options)
         return self._ask_bare(this, options)
 
     def _ask_bare(self, this: _Round, options: Options) -> tuple[str, ...]:
         """Ask again with nothing optional; where that is taken, remember what was not."""
         problem = this.problem
-        bare = _rename_tokens(options.strip(), problem, self._habits)
         try:
-            texts = self._ask(this, bare)
+            texts = self._ask(this, options.strip())
         except NoText:
             _learn(options, problem, self._habits)
             raise
         _learn(options, problem, self._habits)
         return texts
+
+    def _ask_less_quietly(self, this: _Round, options: Options) -> tuple[str, ...]:
+        """Ask again with nothing optional but the next way to switch reasoning off, for the first was refused."""
+        refused = options.refused_quiets + 1
+        self._habits.refuse_quiet(refused)
+        return self._ask(this, options.strip(find_quiet(self.endpoint.url, self.model, refused=refused)))
 
     def _ask(self, this: _Round, options: Options) -> tuple[str, ...]:
         prompt = this.prompt
@@ -166,6 +197,7 @@ class HttpTextModel:
 
         def parse(answer: Answer) -> Reading:
             this.cost += ask.chars
+            this.taken = options
             reading = self.wire.read(answer.json, prompt=prompt, where=answer.where)
             if not reading.texts:
                 raise NoText(f"{answer.where} answered without any text, or with reasoning only")
@@ -191,7 +223,9 @@ class HttpTextModel:
 
     def _refine(self, problem: Problem, error: InferenceError, this: _Round, options: Options) -> InferenceError:
         """Tell a refused model from a refused prompt: see the class's `generate`."""
-        if not isinstance(error, InferenceRejected) or error.too_long:
+        if isinstance(error, InferenceUnavailable):
+            return self._refine_crash(problem, error, this, options)
+        if not isinstance(error, InferenceRejected) or error.too_long or _wants_other_name(options, problem):
             return error
         gone = InferenceGone(f"{error}; the model counts as gone: check `model` and `url`", status=error.status)
         if problem.says_model_gone(self.model) and not _named(options, problem):
@@ -201,14 +235,25 @@ class HttpTextModel:
         is_second = self._habits.note_refused(_identify(this.prompt))
         return gone if problem.names(self.model) or is_second else error
 
+    def _refine_crash(
+        self, problem: Problem, error: InferenceUnavailable, this: _Round, options: Options
+    ) -> InferenceError:
+        """Take a crash for a prompt that is too long, where that is likely: `transformers serve` says so of GPT-2.
 
-def remove_thought(text: str) -> str:
-    """Give what a model says after its thoughts; "" if it never came to the end of them."""
-    text = _THOUGHT.sub("", text, count=1) if _THOUGHT.match(text) else text
-    if _OPEN_THOUGHT.match(text):
-        return ""
-    # A template may have written the opening tag into the prompt, so that only the closing one comes back.
-    return _CLOSED_THOUGHT.sub("", text, count=1).strip()
+        Else the same prompt would be sent again and again, and open the breaker for everybody's.
+        """
+        chars = self._count(this.prompt)
+        tokens = chars / GPT2_CHARS_PER_TOKEN + next(
+            (value for value in options.required.values() if isinstance(value, int)), 0
+        )
+        is_likely = self.wire.name == "completions" and tokens > GPT2_WINDOW_TOKENS and chars > self._habits.longest
+        if not is_likely or problem.status != 500 or not problem.is_plain:
+            return error
+        return InferenceRejected(
+            f"{error}; if it serves GPT-2, prompt and `max_new_tokens` must fit 1,024 tokens: lower `max_prompt_chars`",
+            status=500,
+            too_long=True,
+        )
 
 
 def _named(options: Options, problem: Problem | None) -> frozenset[str]:
@@ -217,15 +262,21 @@ def _named(options: Options, problem: Problem | None) -> frozenset[str]:
     return frozenset(name for name in options.optional if re.search(rf"\b{re.escape(name)}\b", text))
 
 
+def _is_about_quiet(options: Options, problem: Problem | None) -> bool:
+    """Tell whether a refusal is about nothing but the parameters that switch reasoning off."""
+    if problem is None or not options.quiet:
+        return False
+    named = _named(options, problem)
+    return named <= options.quiet if named else _REASONING.search(problem.text) is not None
+
+
 def _learn(options: Options, problem: Problem | None, habits: Habits) -> None:
     habits.leave_out(_named(options, problem) or options.optional)
 
 
-def _rename_tokens(options: Options, problem: Problem | None, habits: Habits) -> Options:
-    if problem is None or "max_tokens" not in options.required or not problem.names("max_completion_tokens"):
-        return options
-    habits.call_it("max_tokens", "max_completion_tokens")
-    return Options(required={"max_completion_tokens": options.required["max_tokens"]})
+def _wants_other_name(options: Options, problem: Problem | None) -> bool:
+    """Tell whether a refusal asks for `max_completion_tokens`, as OpenAI's models do."""
+    return problem is not None and "max_tokens" in options.required and problem.names("max_completion_tokens")
 
 
 def _identify(prompt: Prompt) -> str:

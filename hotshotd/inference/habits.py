@@ -17,7 +17,9 @@ class Habits:
     _left_out: frozenset[str] = frozenset()
     _renamed: dict[str, str] = field(default_factory=dict)
     _extra_tokens: int = 0
+    _refused_quiets: int = 0
     _last_refused: str | None = None
+    _longest: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -29,6 +31,11 @@ class Habits:
     def extra_tokens(self) -> int:
         """Tokens added to what the operator wants, for a model that thinks before it speaks."""
         return self._extra_tokens
+
+    @property
+    def refused_quiets(self) -> int:
+        """How many ways to switch reasoning off the server refused."""
+        return self._refused_quiets
 
     def rename(self, key: str) -> str:
         """Give the name under which the server takes a parameter."""
@@ -49,10 +56,21 @@ class Habits:
         with self._lock:
             self._extra_tokens = max(self._extra_tokens, count)
 
-    def note_accepted(self) -> None:
-        """Remember that a prompt was taken."""
+    def refuse_quiet(self, refused: int) -> None:
+        """Go on to the next way to switch reasoning off, `refused` having been refused; two threads may say so."""
+        with self._lock:
+            self._refused_quiets = max(self._refused_quiets, refused)
+
+    @property
+    def longest(self) -> int:
+        """The longest prompt that was taken, in characters."""
+        return self._longest
+
+    def note_accepted(self, chars: int = 0) -> None:
+        """Remember that a prompt of so many characters was taken."""
         with self._lock:
             self._last_refused = None
+            self._longest = max(self._longest, chars)
 
     def note_refused(self, prompt_id: str) -> bool:
         """Remember that a prompt was refused; tell whether the one before it was another, refused as well."""

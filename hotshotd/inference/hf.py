@@ -1,26 +1,17 @@
-"""Hugging Face's `{"inputs": ...}` tasks: text generation, and text classification as a ranker (DialogRPT)."""
+"""Hugging Face's `{"inputs": ...}` tasks: the wire format of text generation, and what all of them share."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from hotshotd._types import Chars
 from hotshotd.errors import InferenceNonsense
-from hotshotd.inference.base import Endpoint, Prompt
-from hotshotd.inference.generation import Reading, remove_thought
-from hotshotd.inference.http import SMALL_SECONDS, Answer, Call, ServiceSession, make_ask
+from hotshotd.inference.base import Prompt
+from hotshotd.inference.generation import Reading
 from hotshotd.inference.parameters import Options
-
-#: What DialogRPT was trained to see between turns.
-END_OF_TURN = "<|endoftext|>"
-
-#: DialogRPT's window, and an estimate of what a token is in English; it errs towards dropping more.
-WINDOW_TOKENS = 1024
-CHARS_PER_TOKEN = 3.5
+from hotshotd.inference.thoughts import remove_thought
 
 
 def make_path(model: str) -> str:
@@ -49,7 +40,7 @@ class HfWire:
         return (prompt.text,)
 
     def read(self, body: Any, *, prompt: Prompt, where: str) -> Reading:
-        raw = [_read_generated(entry, where=where) for entry in _flatten(body)]
+        raw = [_read_generated(entry, where=where) for entry in flatten(body)]
         if not raw:
             raise InferenceNonsense(f"{where} answered with an empty list")
         texts = (remove_thought(_strip_prompt(text, prompt.text)) for text in raw)
@@ -58,7 +49,7 @@ class HfWire:
         )
 
 
-def _flatten(body: Any) -> list[Any]:
+def flatten(body: Any) -> list[Any]:
     """Give the entries of an answer, whether it is one, a list, or a list in a list."""
     if not isinstance(body, list):
         return [body]
@@ -78,72 +69,6 @@ def _strip_prompt(text: str, prompt: str) -> str:
         if front and text.startswith(front):
             return text[len(front) :]
     return text
-
-
-@dataclass(frozen=True, slots=True)
-class HfRanker:
-    """DialogRPT by text classification: the score of a reply to a context. Thread-safe."""
-
-    endpoint: Endpoint
-    model: str
-    session: ServiceSession = field(repr=False)
-    read_seconds: float = SMALL_SECONDS
-
-    @property
-    def name(self) -> str:
-        return f"{self.endpoint.name}:{self.model}"
-
-    def cost(self, context: Sequence[str], reply: str) -> Chars:
-        return Chars(len(join_turns(context, reply)) if self.endpoint.metered else 0)
-
-    def score(self, context: Sequence[str], reply: str) -> float:
-        """Score a reply, as `Ranker` says. One request; nothing is repeated.
-
-        Raises:
-            QuotaError: The request may not leave.
-            InferenceError: No score came.
-        """
-        inputs = join_turns(context, reply)
-        call = Call(
-            endpoint=self.endpoint,
-            path=make_path(self.model),
-            payload={"inputs": inputs},
-            ask=make_ask(self.endpoint, chars=len(inputs), model=self.model),
-            read_seconds=self.read_seconds,
-            sent_texts=(*context, reply),
-        )
-        return self.session.post_json(call, parse=_read_score)
-
-
-def join_turns(context: Sequence[str], reply: str) -> str:
-    """Make DialogRPT's input, oldest turn first.
-
-    What does not fit its window is dropped, oldest first, never the reply. A last turn that is too long by
-    itself keeps its end.
-    """
-    reply = _clean_turn(reply)
-    left = int(WINDOW_TOKENS * CHARS_PER_TOKEN) - len(reply)
-    kept: list[str] = []
-    for turn in reversed([_clean_turn(turn) for turn in context]):
-        left -= len(turn) + len(END_OF_TURN)
-        if left < 0:
-            tail = turn[-(left + len(turn)) :] if left + len(turn) > 0 and not kept else ""
-            kept += [tail.strip()] if tail.strip() else []
-            break
-        kept += [turn] if turn else []
-    return END_OF_TURN.join([*reversed(kept), reply])
-
-
-def _clean_turn(text: str) -> str:
-    # A turn that holds the mark would speak for two.
-    return text.replace(END_OF_TURN, " ").strip()
-
-
-def _read_score(answer: Answer) -> float:
-    entries = _flatten(answer.json)
-    if len(entries) != 1 or not isinstance(entries[0], dict):
-        raise InferenceNonsense(f"{answer.where} answered with {len(entries)} labels where a ranker has one")
-    return read_number(entries[0].get("score"), what="score", where=answer.where)
 
 
 def read_number(value: Any, *, what: str, where: str) -> float:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import requests
 import urllib3
@@ -38,6 +38,7 @@ from hotshotd.inference.habits import HabitBook
 from hotshotd.inference.hosts import find_proxies
 from hotshotd.inference.refusals import Problem, make_error, read_problem, read_problem_inside
 from hotshotd.inference.transport import FLIGHT, DroppedWhileAsking, Flight, GatedAdapter
+from hotshotd.inference.turns import Turns
 
 #: Limits of a remote call, in seconds: connecting, the whole answer of a model, that of a small service.
 CONNECT_SECONDS = 5.0
@@ -54,7 +55,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer with a 2xx status; `headers` ignore case."""
+    """An answer with a 2xx status, or 3xx for a call that is a `Fetching`; `headers` ignore case."""
 
     status: int
     headers: Mapping[str, str]
@@ -75,12 +76,33 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Body:
+    """What is sent where it is no JSON."""
+
+    data: bytes = field(repr=False)
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """Marks a call to an address that came from outside: it may lie anywhere, and go wrong in any way.
+
+    No failure counts against a service, and a redirect is an answer like another, not followed here. `address` is
+    connected to in place of a look-up of the host's name, which certificate and Host header still have to fit;
+    None where the host is a configured one.
+    """
+
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One request to a service.
 
-    `path` is put behind the endpoint's address; a whole address stands for itself. `payload` is sent as JSON;
-    `sent_texts` are its texts, which no message may quote. `key_parameter` names the query parameter that
-    carries the key where it is no bearer token. `read_seconds` limits the answer, to its last byte.
+    `path` is put behind the endpoint's address; a whole address stands for itself. `payload` is sent as JSON, or
+    `body` as it is, or nothing; `sent_texts` are its texts, which no message may quote. The key travels as a
+    bearer token, or as it is in the header `key_header`, or in the query parameter `key_parameter`.
+    `read_seconds` limits the answer, to its last byte.
     """
 
     endpoint: Endpoint
@@ -93,6 +115,9 @@ class Call:
     sent_texts: tuple[str, ...] = field(default=(), repr=False)
     key_parameter: str | None = None
     max_bytes: int = MAX_ANSWER_BYTES
+    key_header: str | None = None
+    body: Body | None = None
+    fetching: Fetching | None = None
 
     @property
     def url(self) -> str:
@@ -137,11 +162,22 @@ def compute_key_id(key: str | None) -> str:
 class ServiceSession:
     """A worker's way to its services. Make it after the fork; any thread may call.
 
-    `habits` is what was learnt of each server and model.
+    `habits` is what was learnt of each server and model, `turns` keeps requests to one server apart. `pause` blocks
+    for so many seconds, for services that are asked again and again until they have made something.
     """
 
-    def __init__(self, *, admission: Admission, clock: Clock, connect_seconds: float = CONNECT_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        admission: Admission,
+        clock: Clock,
+        connect_seconds: float = CONNECT_SECONDS,
+        pause: Callable[[float], object] | None = None,
+    ) -> None:
         self.habits = HabitBook()
+        self.turns = Turns()
+        self._closed = threading.Event()
+        self._pause = pause or self._closed.wait
         self._admission = admission
         self._clock = clock
         self._connect_seconds = connect_seconds
@@ -177,8 +213,24 @@ class ServiceSession:
         except DroppedWhileAsking as exc:
             raise InferenceUnavailable(f"{call.where} closes its connections at once") from exc
 
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    def wait(self, seconds: float) -> None:
+        """Block between two requests of one piece of work.
+
+        Raises:
+            InferenceUnavailable: The session was closed meanwhile.
+        """
+        if seconds > 0:
+            self._pause(seconds)
+        if self._closed.is_set():
+            raise InferenceUnavailable("the bot is being stopped")
+
     def close(self) -> None:
-        """Drop the connections; threads that wait for an answer get an error at once. Never blocks."""
+        """Drop the connections; threads that wait, for an answer or in `wait`, get an error at once. Never blocks."""
+        self._closed.set()
         with self._lock:
             flights = list(self._by_id.values())
         for flight in flights:
@@ -193,6 +245,7 @@ class ServiceSession:
             connect_seconds=self._connect_seconds,
             read_seconds=call.read_seconds,
             secret_query=_make_secret_query(call),
+            server_name=_find_server_name(call),
         )
         flight.limit_to(self._connect_seconds)
         received = 0
@@ -204,9 +257,9 @@ class ServiceSession:
             value = parse(answer)
             received = measure(value)
         except BaseException as exc:
-            self._account(flight, exc)
+            self._account(flight, exc, result=_find_result(exc, call))
             raise
-        self._account(flight, None, received=received)
+        self._account(flight, None, result=Result.OK, received=received)
         return value
 
     @contextmanager
@@ -238,6 +291,8 @@ class ServiceSession:
 
     def _raise_problem(self, call: Call, answer: Answer, refine: Refine) -> None:
         """Raise what an error answer means, its status or its body being one."""
+        if _is_taken(call, answer):
+            return
         status, body = answer.status, _read_leniently(answer)
         if 200 <= status < 300:
             inner = read_problem_inside(body)
@@ -254,14 +309,17 @@ class ServiceSession:
         )
         raise refine(problem, make_error(problem, where=call.where))
 
-    def _account(self, flight: Flight, exc: BaseException | None, *, received: int = 0) -> None:
+    def _account(self, flight: Flight, exc: BaseException | None, *, result: Result, received: int = 0) -> None:
         if flight.permit is None:
+            # A picture somewhere is no service of ours, and a refusal of the quota process no failure of one.
+            if isinstance(exc, InferenceError) and result is not Result.REJECTED:
+                self._admission.report_unsent(flight.ask, result=result, error=str(exc))
             return
         seconds = self._clock.monotonic() - flight.sent_at if flight.is_sent else 0.0
         self._admission.account(
             Account(
                 permit=flight.permit,
-                result=_find_result(exc) if flight.is_sent else Result.NOT_SENT,
+                result=result if flight.is_sent else Result.NOT_SENT,
                 received_chars=Chars(received),
                 seconds=max(0.0, seconds),
                 retry_after=getattr(exc, "retry_after", None),
@@ -278,9 +336,9 @@ _RESULTS: tuple[tuple[type[BaseException], Result], ...] = (
 )
 
 
-def _find_result(exc: BaseException | None) -> Result:
-    if exc is None:
-        return Result.OK
+def _find_result(exc: BaseException, call: Call) -> Result:
+    if call.fetching is not None:
+        return Result.REJECTED
     return next(result for kind, result in _RESULTS if isinstance(exc, kind))
 
 
@@ -295,12 +353,31 @@ def _prepare(call: Call) -> requests.PreparedRequest:
         **call.headers,
     }
     if call.endpoint.key and not call.key_parameter:
-        headers["Authorization"] = f"Bearer {_check_key(call)}"
-    body = None if call.payload is None else json.dumps(call.payload).encode()
+        key = _check_key(call)
+        headers |= {call.key_header: key} if call.key_header else {"Authorization": f"Bearer {key}"}
+    body = call.body
+    if call.payload is not None:
+        body = Body(json.dumps(call.payload).encode(), "application/json")
     if body is not None:
-        headers["Content-Type"] = "application/json"
-    request = requests.Request(call.method, call.url, headers=headers, data=body, auth=_keep_request)
-    return request.prepare()
+        headers["Content-Type"] = body.content_type
+    url = call.url
+    if call.fetching and call.fetching.address:
+        headers["Host"], url = _aim(url, call.fetching.address)
+    data = body.data if body is not None else None
+    return requests.Request(call.method, url, headers=headers, data=data, auth=_keep_request).prepare()
+
+
+def _aim(url: str, address: str) -> tuple[str, str]:
+    """Give the Host header of an address on the net, and the same address with a number in place of the name."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    number = f"[{address}]" if ":" in address else address
+    return parts.netloc, urlunsplit((parts.scheme, number + port, parts.path, parts.query, ""))
+
+
+def _find_server_name(call: Call) -> str | None:
+    """Give the name that a certificate has to show, where the address is a number that stands for it."""
+    return urlsplit(call.url).hostname if call.fetching and call.fetching.address else None
 
 
 def _keep_request(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -335,12 +412,21 @@ def _make_secret_query(call: Call) -> str:
 def _read_body(call: Call, response: requests.Response) -> bytes:
     parts: list[bytes] = []
     size = 0
+    limit = call.max_bytes if response.ok else min(call.max_bytes, MAX_ANSWER_BYTES)
     while chunk := response.raw.read(_CHUNK_BYTES, decode_content=True):
         parts.append(chunk)
         size += len(chunk)
-        if size > call.max_bytes:
-            raise InferenceNonsense(f"{call.where} answered with more than {call.max_bytes} bytes; none is used")
+        if size > limit:
+            raise InferenceNonsense(f"{call.where} answered with more than {limit} bytes; none is used")
     return b"".join(parts)
+
+
+def _is_taken(call: Call, answer: Answer) -> bool:
+    """Tell whether an answer can hold no error: it is what a fetch may get, or no JSON (a picture, say)."""
+    if call.fetching is not None:
+        return 200 <= answer.status < 400
+    is_object = answer.body[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
+    return 200 <= answer.status < 300 and not is_object
 
 
 def _read_leniently(answer: Answer) -> Any:

@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any
 
-from hotshotd.errors import InferenceNonsense, InferenceRejected
+from hotshotd.config.extras import is_english
+from hotshotd.errors import InferenceError, InferenceNonsense, InferenceRejected
 from hotshotd.inference.base import Endpoint, Judgement
+from hotshotd.inference.habits import Habits
 from hotshotd.inference.hf import read_number
 from hotshotd.inference.http import SMALL_SECONDS, Answer, Call, ServiceSession, make_ask
-from hotshotd.inference.moderation import Thresholds, judge_scores, pass_empty
+from hotshotd.inference.moderation import Thresholds, judge_scores, pass_empty, split_text
 from hotshotd.inference.refusals import Problem
 
-#: The attributes that are no experiment.
+#: The last day of the service, as its makers announced.
+LAST_DAY = date(2026, 12, 31)
+
+#: The attributes that are no experiment: always asked for.
 ATTRIBUTES = ("TOXICITY", "SEVERE_TOXICITY", "IDENTITY_ATTACK", "INSULT", "PROFANITY", "THREAT")
+
+#: Experiments, and the New York Times' attributes, in English only: asked for where `toxicity_threshold` names them.
+ENGLISH_ATTRIBUTES = (
+    "SEXUALLY_EXPLICIT",
+    "FLIRTATION",
+    "ATTACK_ON_AUTHOR",
+    "ATTACK_ON_COMMENTER",
+    "INCOHERENT",
+    "INFLAMMATORY",
+    "LIKELY_TO_REJECT",
+    "OBSCENE",
+    "SPAM",
+    "UNSUBSTANTIAL",
+)
 
 #: The longest text of one request, in bytes of UTF-8.
 MAX_BYTES = 20_480
@@ -58,28 +78,37 @@ class Perspective:
         return judge_scores(scores, thresholds=self.thresholds, moderator=self.name)
 
     def _score(self, text: str) -> dict[str, float]:
-        """Ask with what the language supports; an attribute it does not is left out and remembered."""
+        """Ask with what the language supports: one attribute that it does not fails the whole request."""
+        left_out = set(self._habits.left_out)
         while True:
-            attributes = self._list_attributes()
+            attributes = [name for name in self._list_attributes() if name not in left_out]
             unsupported: list[str] = []
             try:
                 return self._ask(text, attributes, unsupported)
             except InferenceRejected:
-                # One attribute fewer each time; TOXICITY stays, for a verdict without it is none.
+                # Fewer attributes each time; TOXICITY stays, for a verdict without it is none.
                 droppable = [name for name in unsupported if name in attributes and name != "TOXICITY"]
                 if not droppable:
                     raise
-                self._habits.leave_out(droppable)
+                left_out.update(droppable)
+                if self.languages:
+                    # A language that the service detects is this text's alone, and nothing to remember.
+                    self._habits.leave_out(droppable)
 
     @property
-    def _habits(self) -> Any:
+    def _habits(self) -> Habits:
         return self.session.habits.open(self.endpoint.url, model=",".join(self.languages or ()))
 
     def _list_attributes(self) -> tuple[str, ...]:
-        return tuple(name for name in ATTRIBUTES if name not in self._habits.left_out)
+        may_be_english = not self.languages or all(map(is_english, self.languages))
+        extra = (name for name in ENGLISH_ATTRIBUTES if may_be_english and self._is_named(name))
+        return (*ATTRIBUTES, *extra)
+
+    def _is_named(self, attribute: str) -> bool:
+        return self.thresholds.every is None and attribute.casefold() in self.thresholds.limits
 
     def _ask(self, text: str, attributes: Sequence[str], unsupported: list[str]) -> dict[str, float]:
-        def note(problem: Problem, error: Any) -> Any:
+        def note(problem: Problem, error: InferenceError) -> InferenceError:
             unsupported.extend(name.upper() for name in _UNSUPPORTED.findall(problem.text))
             return error
 
@@ -117,14 +146,25 @@ def _read_score(entry: Any, name: str, where: str) -> float:
     return read_number(summary.get("value") if isinstance(summary, dict) else None, what=name, where=where)
 
 
-def split_text(text: str, *, max_bytes: int) -> Iterator[str]:
-    """Cut a text into pieces of at most `max_bytes` bytes of UTF-8, at blanks where there are any."""
-    while len(text.encode("utf-8", "replace")) > max_bytes:
-        head = text.encode("utf-8", "replace")[:max_bytes].decode("utf-8", "ignore")
-        blank = max(head.rfind(sign) for sign in (" ", "\n", "\t"))
-        cut = blank if blank > 0 else len(head)
-        if text[:cut].strip():
-            yield text[:cut]
-        text = text[cut:].lstrip() if blank > 0 else text[cut:]
-    if text.strip():
-        yield text
+def ends_notice(moderators: Collection[str], now: datetime) -> str | None:
+    """Give what an operator must know who relies on Perspective; None where no moderator is Perspective.
+
+    Pure: `now` is the wall clock.
+    """
+    if "perspective" not in moderators:
+        return None
+    left = (LAST_DAY - now.date()).days
+    when = (
+        f"ends on {LAST_DAY:%d %B %Y}{_describe_days(left)}: from then on it gives no verdict, "
+        if left >= 0
+        else f"ended on {LAST_DAY:%d %B %Y}: "
+    )
+    return (
+        f"Google's Perspective {when}and nothing is published without one. Write another moderator in "
+        "safety.moderators: openai (free with any OpenAI key), mistral, hf or chat (a model of your choice), "
+        "or local (no service at all). Its scores are not Perspective's: look at toxicity_threshold again"
+    )
+
+
+def _describe_days(left: int) -> str:
+    return " (today)" if left == 0 else f" ({left} day{'s' if left > 1 else ''} from now)"

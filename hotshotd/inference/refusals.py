@@ -27,49 +27,44 @@ ECHO = 20
 
 
 class Meaning(Enum):
-    """What a status says about asking again."""
+    """What a status says about asking again; each has its error, and `admission.Result` for the breakers."""
 
     REJECTED = "this request is refused, another may pass"
     GONE = "model, key or address are refused for good"
     UNAVAILABLE = "may pass"
 
 
-#: Status → meaning. What is not here: 5xx and 1xx may pass, another 3xx or 4xx is about this request.
-MEANINGS: dict[int, Meaning] = {
-    301: Meaning.GONE,
-    302: Meaning.UNAVAILABLE,  # a portal that wants a log-in, or a service being moved
-    303: Meaning.UNAVAILABLE,
-    307: Meaning.UNAVAILABLE,
-    308: Meaning.GONE,
-    400: Meaning.REJECTED,
-    401: Meaning.GONE,
-    402: Meaning.GONE,
-    403: Meaning.GONE,
-    404: Meaning.GONE,
-    405: Meaning.GONE,  # the address is not that of the wire format
-    408: Meaning.UNAVAILABLE,
-    409: Meaning.UNAVAILABLE,
-    410: Meaning.GONE,
-    413: Meaning.REJECTED,
-    422: Meaning.REJECTED,
-    424: Meaning.UNAVAILABLE,  # TGI: generation failed
-    425: Meaning.UNAVAILABLE,
-    429: Meaning.UNAVAILABLE,
-}
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one status means, and what an operator can do about it."""
 
-#: What an operator can do about a status.
-ADVICE: dict[int, str] = {
-    301: "it redirects, which is not followed: write the new address as `url`",
-    302: "it redirects, which is not followed: write the new address as `url`",
-    303: "it redirects, which is not followed: write the new address as `url`",
-    307: "it redirects, which is not followed: write the new address as `url`",
-    308: "it redirects, which is not followed: write the new address as `url`",
-    401: "check its key",
-    402: "it is out of credit: buy some, or name fallbacks",
-    403: "its key may not do this: check the key's permissions",
-    404: "it does not serve this model: check `model` and `url`",
-    405: "check `api` and `url`",
-    410: "the service has ended: name another backend",
+    meaning: Meaning
+    advice: str = ""
+
+
+_MOVED = "it redirects, which is not followed: write the new address as `url`"
+
+#: Status → what it means. What is not here: 5xx and 1xx may pass, another 3xx or 4xx is about this request.
+STATUSES: dict[int, Row] = {
+    301: Row(Meaning.GONE, _MOVED),
+    302: Row(Meaning.UNAVAILABLE, _MOVED),  # a portal that wants a log-in, or a service being moved
+    303: Row(Meaning.UNAVAILABLE, _MOVED),
+    307: Row(Meaning.UNAVAILABLE, _MOVED),
+    308: Row(Meaning.GONE, _MOVED),
+    400: Row(Meaning.REJECTED),
+    401: Row(Meaning.GONE, "check its key"),
+    402: Row(Meaning.GONE, "it is out of credit: buy some, or name fallbacks"),
+    403: Row(Meaning.GONE, "its key may not do this: check the key's permissions"),
+    404: Row(Meaning.GONE, "it does not serve this model: check `model` and `url`"),
+    405: Row(Meaning.GONE, "check `api` and `url`"),  # the address is not that of the wire format
+    408: Row(Meaning.UNAVAILABLE),
+    409: Row(Meaning.UNAVAILABLE),
+    410: Row(Meaning.GONE, "the service has ended: name another backend"),
+    413: Row(Meaning.REJECTED),
+    422: Row(Meaning.REJECTED),
+    424: Row(Meaning.UNAVAILABLE),  # TGI: generation failed
+    425: Row(Meaning.UNAVAILABLE),
+    429: Row(Meaning.UNAVAILABLE),
 }
 
 #: Words in an error's `code` or `type` → the status they stand for, where a body or a 429 is all there is.
@@ -81,13 +76,30 @@ WORDS: dict[str, int] = {
     "context_length_exceeded": 400,
 }
 
+#: Statuses that say too little, and the words of an answer that say which one is meant.
+PHRASES: tuple[tuple[tuple[int, ...], re.Pattern[str], int], ...] = (
+    # Google's 400 for a bad key.
+    (
+        (400,),
+        re.compile(r"api[ _]key[ _](is )?(not[ _]valid|invalid)|(invalid|incorrect) api[ _]key", re.IGNORECASE),
+        401,
+    ),
+    # Not for a 429: Gemini's free day speaks of plan and billing as well, and passes.
+    (
+        (400,),
+        re.compile(r"credit balance|insufficient[ _](credit|balance|funds|quota)|out of credits?", re.IGNORECASE),
+        402,
+    ),
+)
+
 _TOO_LONG = re.compile(
     r"context[ _-]?(length|window|size)|context_length_exceeded|string_above_max_length|string_too_long"
-    r"|reduce the length|too many tokens|maximum .{0,40}(tokens|length)|tokens.{0,20}must be <="
+    r"|reduce the length|too many tokens|maximum .{0,40}(tokens|length)"
+    # Not "max_tokens must be <= 8192": a shorter prompt would not mend that.
+    r"|(?<!max_)(?<!max_new_)(?<!completion_)tokens.{0,20}must be <="
     r"|\b(prompt|inputs?|request|message|comment|text)\b.{0,60}(too (long|large|big)|exceed)",
     re.IGNORECASE | re.DOTALL,
 )
-_BAD_KEY = re.compile(r"api[ _]key[ _](is )?(not[ _]valid|invalid)|(invalid|incorrect) api[ _]key", re.IGNORECASE)
 _MODEL_GONE = re.compile(
     r"model_not_found|not a valid model|(unknown|invalid|unsupported|no such) model"
     r"|model.{0,100}(not (be )?(supported|found|exist|available|served)|decommissioned|deprecated|no longer|unknown)",
@@ -99,12 +111,17 @@ _BLANK = re.compile(r"(?:[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufeff]|
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error answer. `text` is all of its words, for matching only; `cause` may be shown."""
+    """An error answer. `text` is all of its words, for matching only; `cause` may be shown.
+
+    `return_code` is AI Horde's `rc`, "" where there is none. `is_plain` tells that the answer was no JSON.
+    """
 
     status: int
     cause: str
     text: str = field(default="", repr=False)
     retry_after: float | None = None
+    return_code: str = ""
+    is_plain: bool = False
 
     @property
     def is_too_long(self) -> bool:
@@ -121,9 +138,9 @@ class Problem:
 
 def make_error(problem: Problem, *, where: str) -> InferenceError:
     """Make the exception for a problem; `where` names the service for the operator."""
-    parts = (f"{where} answered {problem.status}", problem.cause, ADVICE.get(problem.status, ""))
+    parts = (f"{where} answered {problem.status}", problem.cause, find_row(problem.status).advice)
     message = "; ".join(part for part in parts if part)
-    meaning = read_meaning(problem.status)
+    meaning = find_row(problem.status).meaning
     if meaning is Meaning.GONE:
         return InferenceGone(message, status=problem.status)
     if meaning is Meaning.REJECTED:
@@ -131,9 +148,10 @@ def make_error(problem: Problem, *, where: str) -> InferenceError:
     return InferenceUnavailable(message, retry_after=problem.retry_after)
 
 
-def read_meaning(status: int) -> Meaning:
+def find_row(status: int) -> Row:
     """Look a status up."""
-    return MEANINGS.get(status) or (Meaning.REJECTED if 300 <= status < 500 else Meaning.UNAVAILABLE)
+    known = STATUSES.get(status)
+    return known or Row(Meaning.REJECTED if 300 <= status < 500 else Meaning.UNAVAILABLE)
 
 
 def read_problem(
@@ -143,13 +161,17 @@ def read_problem(
 
     `secrets` and `sent` are what must not be quoted; `now` is the wall clock, for dates.
     """
-    text = _gather_words(body)[:MAX_TEXT]
+    sent = tuple(sent)
+    # An answer may quote what somebody wrote to the bot: that must not pass for the service's own words.
+    text = _cut_echoes(_BLANK.sub(" ", _gather_words(body)[:MAX_TEXT]), sent)
     status = _read_inner_status(status, body, text)
     return Problem(
         status=status,
         cause=shorten_cause(read_cause(body), secrets=secrets, sent=sent),
         text=text,
         retry_after=read_retry_after(status, body, text, headers=headers, now=now),
+        is_plain=isinstance(body, str),
+        return_code=_read_return_code(body),
     )
 
 
@@ -165,8 +187,11 @@ def read_problem_inside(body: Any) -> int | None:
 
 
 def _find_error_inside(body: Any) -> Any:
+    body = _first(body)
     if not isinstance(body, dict):
         return None
+    if body.get("success") is False:
+        return body.get("errors") or body.get("error") or True  # Cloudflare
     choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
     return body.get("error") or first.get("error") or None
@@ -174,14 +199,15 @@ def _find_error_inside(body: Any) -> Any:
 
 def _read_inner_status(status: int, body: Any, text: str) -> int:
     """Let words win where the status says too little: OpenAI's 429 for an empty purse, Google's 400 for a bad key."""
-    if status == 400 and _BAD_KEY.search(text):
-        return 401
+    for statuses, words, meant in PHRASES:
+        if status in statuses and words.search(text):
+            return meant
     if status not in (429, 500):
         return status
     error = _first(body)
     error = error.get("error", error) if isinstance(error, dict) else error
-    words = (error.get(key) for key in ("code", "type")) if isinstance(error, dict) else ()
-    return next((WORDS[word] for word in words if isinstance(word, str) and word in WORDS), status)
+    codes = (error.get(key) for key in ("code", "type")) if isinstance(error, dict) else ()
+    return next((WORDS[code] for code in codes if isinstance(code, str) and code in WORDS), status)
 
 
 def read_cause(body: Any) -> str:
@@ -195,7 +221,7 @@ def read_cause(body: Any) -> str:
         return _TAGS.sub(" ", body)
     if not isinstance(body, dict):
         return ""
-    for key in ("error", "errors", "message", "detail", "msg", "title", "reason"):
+    for key in ("error", "errors", "message", "detail", "msg", "title", "reason", "err", "status"):
         cause = read_cause(body[key]) if body.get(key) else ""
         if cause:
             return _add_place(body, cause)
@@ -210,6 +236,11 @@ def _add_place(body: Mapping[str, Any], cause: str) -> str:
     if isinstance(place, list):
         return f"{'.'.join(str(step) for step in place)}: {cause}"
     return cause
+
+
+def _read_return_code(body: Any) -> str:
+    code = body.get("rc") if isinstance(body, dict) else None
+    return code if isinstance(code, str) else ""
 
 
 def _first(body: Any) -> Any:
@@ -234,9 +265,14 @@ def shorten_cause(cause: str, *, secrets: Iterable[str], sent: Iterable[str]) ->
     cause = _BLANK.sub(" ", cause[:MAX_TEXT]).strip()
     for secret in secrets:
         cause = cause.replace(secret, "***") if secret else cause
-    for text in sent:
-        cause = _cut_echo(cause, _BLANK.sub(" ", text))
+    cause = _cut_echoes(cause, sent)
     return cause if len(cause) <= MAX_CAUSE else cause[: MAX_CAUSE - 1].rstrip() + "…"
+
+
+def _cut_echoes(words: str, sent: Iterable[str]) -> str:
+    for text in sent:
+        words = _cut_echo(words, _BLANK.sub(" ", text))
+    return words
 
 
 def _cut_echo(cause: str, text: str) -> str:

@@ -42,7 +42,8 @@ class Flight:
 
     `deadline` is monotonic and moves: until it is sent it limits connecting, afterwards the answer.
     `secret_query` is put behind the address as it is written to the socket, so that no exception and no
-    debug line of the libraries knows it.
+    debug line of the libraries knows it. `server_name` is what the certificate has to show where that is not
+    the host of the address.
     """
 
     admission: Admission
@@ -51,6 +52,7 @@ class Flight:
     connect_seconds: float
     read_seconds: float
     secret_query: str = field(default="", repr=False)
+    server_name: str | None = None
     deadline: float = 0.0
     permit: Permit | None = None
     is_sent: bool = False
@@ -229,7 +231,10 @@ class GatedAdapter(HTTPAdapter):
     def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:
         # Without `ca_certs`, or urllib3 parses the bundle again for each connection.
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host, {"ssl_context": tls.get_context(), "cert_reqs": ssl.CERT_REQUIRED}
+        tls_ways = {"ssl_context": tls.get_context(), "cert_reqs": ssl.CERT_REQUIRED}
+        name = FLIGHT.get().server_name
+        # Not `assert_hostname`, for which urllib3 would change the shared context.
+        return host, tls_ways | ({"server_hostname": name} if name else {})
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Leave the pool alone: the shared context verifies."""

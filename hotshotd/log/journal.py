@@ -11,7 +11,9 @@ import fcntl
 import os
 import socket
 import struct
+import sys
 from collections.abc import Mapping
+from types import FrameType
 
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
 
@@ -19,6 +21,9 @@ JOURNAL_SOCKET = "/run/systemd/journal/socket"
 SEND_TIMEOUT_SECONDS = 1.0
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+
+#: Modules that only pass an event on; whoever called them speaks.
+_PASSING_ON = ("hotshotd.log", "structlog", "logging", "warnings")
 
 #: A datagram that does not fit (unix(7)): the entry goes as a sealed file.
 _TOO_LARGE = (errno.EMSGSIZE, errno.ENOBUFS)
@@ -31,6 +36,17 @@ def is_journal(fd: int, *, journal_stream: str | None) -> bool:
     except OSError:
         return False
     return journal_stream == f"{found.st_dev}:{found.st_ino}"
+
+
+def find_code() -> dict[str, str]:
+    """Give the CODE_* fields of the line that logs (systemd.journal-fields(7)); none where no line does."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_PASSING_ON):
+        frame = frame.f_back
+    if frame is None:
+        return {}
+    code = frame.f_code
+    return {"CODE_FILE": code.co_filename, "CODE_LINE": str(frame.f_lineno), "CODE_FUNC": code.co_qualname}
 
 
 def encode_entry(fields: Mapping[str, str]) -> bytes:

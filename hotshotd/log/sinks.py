@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TextIO
 import structlog
 
 from hotshotd.log.events import FIRST_KEYS, Event
-from hotshotd.log.journal import Journal, is_journal
+from hotshotd.log.journal import Journal, find_code, is_journal
 
 Format = Literal["auto", "journald", "json", "console"]
 Sink = Callable[[Event], None]
@@ -74,7 +74,7 @@ def make_journal_sink(journal: Journal, *, fallback: Sink) -> Sink:
 
     def write(event: Event) -> None:
         try:
-            journal.send(make_entry(event))
+            journal.send({**make_entry(event), **find_code()})
         except OSError:
             fallback(event)
 

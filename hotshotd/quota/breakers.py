@@ -8,7 +8,8 @@ One breaker for each (service, key, model), shared by all bots:
     HALF_OPEN --GONE--> GONE, 10 minutes doubling to a day         any --OK--> OK, all pauses forgotten
 
 HALF_OPEN lets one probe out at a time, another when that one is silent for 30 s. REJECTED and NOT_SENT say
-nothing. Besides, one bot asks a service that never answers it well, or such a model of it, at most 6 times in any 60 s.
+nothing; a service that can't be reached has FAILED, though no permit was asked for (`note_unsent`). Besides, one
+bot asks a service that never answers it well, or such a model of it, at most 6 times in any 60 s.
 """
 
 from __future__ import annotations
@@ -200,6 +201,22 @@ class Breakers:
             breaker.last_error = error
             self._give_up(flight.key, breaker, is_probe=is_probe, retry_after=retry_after, at=at)
 
+    def note_unsent(self, bot: BotName, ask: Ask, result: Result, *, error: str, at: Moment) -> None:
+        """Note a request that `check` let pass and that could not be made, so that no permit was asked for."""
+        key = _make_key(ask)
+        breaker = self._breakers.setdefault(key, _Breaker(role=ask.role))
+        breaker.role, breaker.used_at, breaker.last_error = ask.role, at.monotonic, error
+        self._windows.add(bot, key, monotonic=at.monotonic)
+        # It was the probe, then: whether a service can be reached is what a probe is to find out.
+        is_probe = breaker.state is not ServiceState.OK and _compute_pause(breaker, monotonic=at.monotonic) <= 0
+        if is_probe:
+            breaker.probe = None
+            self._change(key, breaker, ServiceState.HALF_OPEN, at=at)
+        if result is Result.GONE:
+            self._give_up(key, breaker, is_probe=is_probe, retry_after=None, at=at)
+        else:
+            self._count_failure(key, breaker, is_probe=is_probe, retry_after=None, at=at)
+
     def abandon(self, number: int) -> None:
         """Forget a request whose worker is gone; its result will never be known."""
         flight = self._flights.pop(number, None)
@@ -291,9 +308,7 @@ def _describe(key: _Key) -> str:
 def _check_breaker(key: _Key, breaker: _Breaker, *, monotonic: float) -> None:
     if breaker.state is ServiceState.OK:
         return
-    wait = breaker.until - monotonic
-    if wait <= 0 and breaker.probe is not None:
-        wait = breaker.probe_until - monotonic
+    wait = _compute_pause(breaker, monotonic=monotonic)
     if wait > 0:
         why = f": {breaker.last_error}" if breaker.last_error else ""
         raise BreakerOpen(
@@ -301,6 +316,12 @@ def _check_breaker(key: _Key, breaker: _Breaker, *, monotonic: float) -> None:
             retry_after=wait,
             gone=breaker.gone > 0,
         )
+
+
+def _compute_pause(breaker: _Breaker, *, monotonic: float) -> float:
+    """Give the seconds until a breaker that is not OK lets a request pass; none left where that is 0 or less."""
+    wait = breaker.until - monotonic
+    return breaker.probe_until - monotonic if wait <= 0 and breaker.probe is not None else wait
 
 
 def _make_figures(key: _Key, breaker: _Breaker, *, at: Moment) -> ServiceFigures:

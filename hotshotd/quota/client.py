@@ -13,11 +13,11 @@ from itertools import count
 from pathlib import Path
 
 from hotshotd._types import BotName, Chars
-from hotshotd.admission import Account, Ask, Permit, RateHeaders
+from hotshotd.admission import Account, Ask, Permit, RateHeaders, Result, charge
 from hotshotd.clock import Clock
 from hotshotd.errors import ProtocolError, QuotaError, QuotaUnavailable
 from hotshotd.quota.gate import Gate
-from hotshotd.quota.messages import parse_error, write_account, write_ask, write_headers
+from hotshotd.quota.messages import MAX_TEXT, parse_error, write_account, write_ask, write_headers
 from hotshotd.wire import MAX_REQUEST_BYTES, Json, LineBuffer, encode
 
 #: The longest that one call takes, in seconds.
@@ -61,9 +61,11 @@ class QuotaClient:
         """See `Admission.ask`."""
         reply = self._exchange({"op": "ask", **write_ask(ask)})
         try:
-            return Permit(number=int(reply["number"]), chars=Chars(int(reply["chars"])))
+            permit = Permit(number=int(reply["number"]), chars=Chars(int(reply["chars"])))
         except (KeyError, TypeError, ValueError) as exc:
             raise QuotaUnavailable("the quota process gave a permit that can't be read") from exc
+        charge(permit.chars)
+        return permit
 
     def account(self, account: Account) -> None:
         """See `Admission.account`. News of a permit from an earlier connection are ignored over there."""
@@ -71,6 +73,16 @@ class QuotaClient:
             self._exchange({"op": "account", **write_account(account)})
         except QuotaError:
             return  # it stays charged
+        if account.result is Result.NOT_SENT:
+            charge(-account.permit.chars)
+
+    def report_unsent(self, ask: Ask, *, result: Result, error: str) -> None:
+        """See `Admission.report_unsent`. Lost while the quota process is away."""
+        news = {"result": result.value, "error": error[:MAX_TEXT]}
+        try:
+            self._exchange({"op": "unsent", **write_ask(ask), **news})
+        except QuotaError:
+            return
 
     def sending(self) -> AbstractContextManager[None]:
         """See `Admission.sending`."""

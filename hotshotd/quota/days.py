@@ -45,3 +45,9 @@ def compute_fraction(now: datetime, *, start: datetime, end: datetime) -> float:
     # Two datetimes of one zone are subtracted by wall clock, which is wrong on a day of 23 hours.
     begun, length = now.astimezone(UTC) - start.astimezone(UTC), end.astimezone(UTC) - start.astimezone(UTC)
     return min(1.0, max(0.0, begun / length))
+
+
+def compute_moment(fraction: float, *, start: datetime, end: datetime) -> datetime:
+    """Give when `fraction` of [start, end] is over, in the zone of `start`."""
+    begin = start.astimezone(UTC)
+    return (begin + (end.astimezone(UTC) - begin) * fraction).astimezone(start.tzinfo)

@@ -7,6 +7,7 @@ from typing import Any
 
 from hotshotd.quota.breakers import ServiceFigures, ServiceState
 from hotshotd.quota.plan import BotFigures, BudgetReached, ClockJumped, Figures, LedgerEvent
+from hotshotd.quota.timings import TimingFigures
 from hotshotd.wire import Json
 
 
@@ -41,6 +42,11 @@ def write_service(service: ServiceFigures) -> Json:
 def write_service_event(old: ServiceState, service: ServiceFigures) -> Json:
     """Make the event of a change of a service's state."""
     return {"event": "service.state", "old": old.value, **write_service(service)}
+
+
+def write_timing(timing: TimingFigures) -> Json:
+    """Make what the supervisor turns into the histogram of a service."""
+    return {"service": timing.service, "counts": list(timing.counts), "seconds": round(timing.seconds, 3)}
 
 
 def write_event(event: LedgerEvent) -> Json:

@@ -54,10 +54,11 @@ from datetime import datetime
 
 from hotshotd._types import BotName, Chars
 from hotshotd.admission import Permit, Result
-from hotshotd.errors import BotPaused, QuotaExceeded, QuotaUnavailable
+from hotshotd.errors import BotPaused, PaceExceeded, QuotaExceeded, QuotaUnavailable
 from hotshotd.quota import days
 from hotshotd.quota.fairness import Member, compute_left
 from hotshotd.quota.moment import Moment
+from hotshotd.quota.pace import compute_allowance, compute_opening
 from hotshotd.quota.plan import (
     BotFigures,
     BudgetReached,
@@ -194,22 +195,25 @@ class Ledger:
         if plan is None:
             raise QuotaUnavailable(f"{bot} is not configured in the quota process; `hotshotctl reload` tells it")
 
-    def check(self, bot: BotName, cost: Chars, *, at: Moment) -> None:
+    def check(self, bot: BotName, cost: Chars, *, addressed: bool = False, at: Moment) -> None:
         """Raise what `grant` would raise, and change nothing else."""
         self.check_bot(bot, at=at)
-        self._admit(bot, cost, at=at)
+        self._admit(bot, cost, addressed=addressed, at=at)
 
-    def grant(self, bot: BotName, cost: Chars, *, lease: int, at: Moment) -> Permit:
+    def grant(self, bot: BotName, cost: Chars, *, lease: int, addressed: bool = False, at: Moment) -> Permit:
         """Charge `cost` characters to `bot`, or refuse. Not to be answered before `confirm` of the next batch.
 
         Raises:
             QuotaExceeded: The budget or a cap has less than `cost` left; the message says which.
+            PaceExceeded: The bot's `even` pace keeps it for later (for those who speak to it, unless `addressed`).
             BotPaused: The operator paused the bot.
             QuotaUnavailable: The bot is not configured, or the ledger is damaged or failing.
         """
         self.check_bot(bot, at=at)
         try:
-            self._admit(bot, cost, at=at)
+            self._admit(bot, cost, addressed=addressed, at=at)
+        except PaceExceeded:
+            raise
         except QuotaExceeded:
             self._notice_thresholds(bot, refused=True)
             raise
@@ -406,12 +410,25 @@ class Ledger:
     def _account(self, bot: BotName) -> _Account:
         return self._accounts.setdefault(bot, _Account())
 
-    def _admit(self, bot: BotName, cost: Chars, *, at: Moment) -> None:
+    def _admit(self, bot: BotName, cost: Chars, *, addressed: bool, at: Moment) -> None:
         if cost == 0:
             return
         tightest = min(self._iter_limits(bot, at=at), key=lambda limit: limit.left, default=None)
         if tightest is not None and cost > tightest.left:
             raise _refuse(bot, cost, tightest)
+        self._keep_pace(bot, cost, addressed=addressed, at=at)
+
+    def _keep_pace(self, bot: BotName, cost: Chars, *, addressed: bool, at: Moment) -> None:
+        plan, used = self._plan.bots[bot], self._account(bot).used
+        if not plan.even or plan.budget is None:
+            return
+        start, end = days.compute_day_start(self._day, self._plan.zone), self.resets_at
+        gone = days.compute_fraction(at.now, start=start, end=end)
+        left = compute_allowance(plan.budget, gone=gone, addressed=addressed) - used
+        if cost > left:
+            opening = compute_opening(used, cost, plan.budget, addressed=addressed)
+            opens_at = days.compute_moment(opening, start=start, end=end) if opening <= 1 else end
+            raise _refuse(bot, cost, _Limit(left, "its even pace", opens_at), kind=PaceExceeded)
 
     def _iter_limits(self, bot: BotName, *, at: Moment) -> Iterator[_Limit]:
         zone, budget = self._plan.zone, self._plan.bots[bot].budget
@@ -606,9 +623,9 @@ class Ledger:
         _require(account.must_write or account.high == account.durable, f"{bot}: a mark that nobody writes")
 
 
-def _refuse(bot: BotName, cost: Chars, limit: _Limit) -> QuotaExceeded:
+def _refuse(bot: BotName, cost: Chars, limit: _Limit, *, kind: type[QuotaExceeded] = QuotaExceeded) -> QuotaExceeded:
     left = max(0, limit.left)
-    return QuotaExceeded(
+    return kind(
         f"{bot} asked for {cost} characters, {limit.name} has {left} left until {limit.resets_at.isoformat()}",
         cost=cost,
         left=left,

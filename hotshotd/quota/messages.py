@@ -15,6 +15,7 @@ from hotshotd.errors import (
     BotPaused,
     BreakerOpen,
     HotshotError,
+    PaceExceeded,
     ProtocolError,
     QuotaError,
     QuotaExceeded,
@@ -85,6 +86,7 @@ def write_ask(ask: Ask) -> Json:
         "chars": ask.chars,
         "model": ask.model,
         "key_id": ask.key_id,
+        "addressed": ask.addressed,
     }
 
 
@@ -104,6 +106,7 @@ def parse_ask(message: Json) -> Ask:
         chars=Chars(read_count(message, "chars")),
         model=read_text(message, "model"),
         key_id=read_text(message, "key_id"),
+        addressed=message.get("addressed") is True,
     )
 
 
@@ -186,7 +189,8 @@ def parse_error(reply: Json) -> QuotaError:
 
 
 def _make_exceeded(message: str, reply: Json) -> QuotaError:
-    return QuotaExceeded(
+    kind = PaceExceeded if reply["code"] == PaceExceeded.code else QuotaExceeded
+    return kind(
         message,
         cost=int(reply["cost"]),
         left=int(reply["left"]),
@@ -200,6 +204,7 @@ def _make_open(message: str, reply: Json) -> QuotaError:
 
 _ERRORS: dict[str, Callable[[str, Json], QuotaError]] = {
     QuotaExceeded.code: _make_exceeded,
+    PaceExceeded.code: _make_exceeded,
     BreakerOpen.code: _make_open,
     BotPaused.code: lambda message, _reply: BotPaused(message),
     QuotaUnavailable.code: lambda message, _reply: QuotaUnavailable(message),

@@ -21,10 +21,11 @@ class LedgerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BotPlan:
-    """What the operator allows one bot: `budget` in characters a day (None: unlimited)."""
+    """What the operator allows one bot: `budget` in characters a day (None: unlimited), `even`ly over it or not."""
 
     budget: int | None
     paused: bool = False
+    even: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,11 @@ class Rates:
         fitting = interval_seconds * max(1.0, demand / supply)
         return max(interval_seconds, min(fitting, max(latest, interval_seconds * usual)))
 
+    def compute_left(self, *, monotonic: float) -> dict[str, int]:
+        """Give the requests that are left in each client id's window, those on their way taken off."""
+        used = [client for client, window in self._windows.items() if window.used]
+        return {client: max(0, self._open(client, monotonic).left) for client in sorted(used)}
+
     def _open(self, client: str, monotonic: float) -> _Window:
         """Give the window of now; one that is over is followed by a full one, which the next request begins."""
         window = self._windows.setdefault(client, _Window())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hotshotd._types import BotName
+from hotshotd.admission import Result
 from hotshotd.errors import ConfigError, ProtocolError
 from hotshotd.quota.messages import (
     parse_account,
@@ -48,7 +49,11 @@ def parse_plan(message: Json) -> Plan:
 def _parse_bot(fields: object) -> BotPlan:
     if not isinstance(fields, dict) or "budget" not in fields:
         raise ProtocolError("a bot must have a budget, null for unlimited")
-    return BotPlan(budget=_read_limit(fields, "budget"), paused=fields.get("paused") is True)
+    return BotPlan(
+        budget=_read_limit(fields, "budget"),
+        paused=fields.get("paused") is True,
+        even=fields.get("even") is True,
+    )
 
 
 def _read_limit(fields: Json, name: str) -> int | None:
@@ -67,6 +72,14 @@ def _check(room: Room, tenant: Tenant, message: Json, at: Moment) -> Json:
 
 def _account(room: Room, tenant: Tenant, message: Json, at: Moment) -> Json:
     room.account(tenant, parse_account(message), at=at)
+    return {}
+
+
+def _report_unsent(room: Room, tenant: Tenant, message: Json, at: Moment) -> Json:
+    # Only these two: the others are about a request that left.
+    result = Result.GONE if message.get("result") == Result.GONE.value else Result.FAILED
+    error = read_text(message, "error")
+    room.report_unsent(tenant, parse_ask(message), result=result, error=error, at=at)
     return {}
 
 
@@ -94,6 +107,7 @@ HANDLERS: dict[str, Callable[[Room, Tenant, Json, Moment], Json]] = {
     "ask": _ask,
     "check": _check,
     "account": _account,
+    "unsent": _report_unsent,
     "acquire": _acquire,
     "observe": _observe,
     "stretch": _stretch,

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hotshotd._types import BotName
-from hotshotd.admission import Account, Ask, Permit, RateHeaders
+from hotshotd.admission import Account, Ask, Permit, RateHeaders, Result
 from hotshotd.quota.breakers import Breakers
 from hotshotd.quota.ledger import Ledger
 from hotshotd.quota.moment import Moment
 from hotshotd.quota.rate import Rates
+from hotshotd.quota.timings import Timings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,10 @@ class Room:
     ledger: Ledger
     breakers: Breakers = field(default_factory=Breakers)
     rates: Rates = field(default_factory=Rates)
+    timings: Timings = field(default_factory=Timings)
     _tenants: dict[int, Tenant] = field(default_factory=dict)
-    _permits: dict[int, set[int]] = field(default_factory=dict)
+    #: By lease, the open permits and the service that each is for.
+    _permits: dict[int, dict[int, str]] = field(default_factory=dict)
 
     def enter(self, tenant: Tenant) -> None:
         """Begin a lease."""
@@ -55,25 +58,26 @@ class Room:
         """Raise what `ask` would; see `Admission.check`."""
         self.ledger.check_bot(tenant.bot, at=at)
         self.breakers.check(tenant.bot, ask, at=at)
-        self.ledger.check(tenant.bot, ask.chars, at=at)
+        self.ledger.check(tenant.bot, ask.chars, addressed=ask.addressed, at=at)
 
     def ask(self, tenant: Tenant, ask: Ask, *, at: Moment) -> Permit:
         """Give leave for one request; see `Admission.ask`. Not to be answered before the ledger is durable."""
         self.ledger.check_bot(tenant.bot, at=at)
         # Before the grant: a service that is not asked must cost nothing.
         self.breakers.check(tenant.bot, ask, at=at)
-        permit = self.ledger.grant(tenant.bot, ask.chars, lease=tenant.lease, at=at)
+        permit = self.ledger.grant(tenant.bot, ask.chars, lease=tenant.lease, addressed=ask.addressed, at=at)
         self.breakers.begin(tenant.bot, ask, number=permit.number, at=at)
-        self._permits.setdefault(tenant.lease, set()).add(permit.number)
+        self._permits.setdefault(tenant.lease, {})[permit.number] = ask.service
         return permit
 
     def account(self, tenant: Tenant, account: Account, *, at: Moment) -> None:
         """Note what became of a permit of this lease; anything else is ignored."""
         number = account.permit.number
-        mine = self._permits.get(tenant.lease, set())
-        if number not in mine:
+        service = self._permits.get(tenant.lease, {}).pop(number, None)
+        if service is None:
             return
-        mine.discard(number)
+        if account.result is not Result.NOT_SENT:
+            self.timings.add(service, account.seconds)
         self.ledger.account(
             number,
             account.result,
@@ -84,9 +88,13 @@ class Room:
         )
         self.breakers.settle(number, account.result, retry_after=account.retry_after, error=account.error, at=at)
 
+    def report_unsent(self, tenant: Tenant, ask: Ask, *, result: Result, error: str, at: Moment) -> None:
+        """Note a request that could not be made; see `Admission.report_unsent`."""
+        self.breakers.note_unsent(tenant.bot, ask, result, error=error, at=at)
+
     def cancel(self, lease: int, number: int) -> None:
         """Take back a permit that was never answered."""
-        self._permits.get(lease, set()).discard(number)
+        self._permits.get(lease, {}).pop(number, None)
         self.ledger.cancel(number)
         self.breakers.cancel(number)
 

@@ -32,7 +32,7 @@ from hotshotd._types import BotName
 from hotshotd.clock import Clock
 from hotshotd.errors import ConfigError, HotshotError, ProtocolError, QuotaUnavailable
 from hotshotd.quota import moment
-from hotshotd.quota.figures import write_event, write_figures, write_service, write_service_event
+from hotshotd.quota.figures import write_event, write_figures, write_service, write_service_event, write_timing
 from hotshotd.quota.ledger import Ledger
 from hotshotd.quota.link import Link
 from hotshotd.quota.messages import read_flag, read_text, write_error
@@ -432,6 +432,8 @@ class _Server:
             "message": figures.message,
             "quota": write_figures(figures),
             "services": [write_service(line) for line in self._room.breakers.compute_figures(at=at)],
+            "timings": [write_timing(line) for line in self._room.timings.compute_figures()],
+            "reddit_left": self._room.rates.compute_left(monotonic=at.monotonic),
         }
 
     def stop(self, _message: Json) -> Json:

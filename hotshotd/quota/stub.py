@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from zoneinfo import ZoneInfo
 
 from hotshotd._types import BotName, Chars
-from hotshotd.admission import Account, Ask, Permit, RateHeaders
+from hotshotd.admission import Account, Ask, Permit, RateHeaders, Result
 from hotshotd.clock import Clock
 from hotshotd.errors import QuotaUnavailable
 from hotshotd.quota import moment
@@ -102,6 +102,13 @@ class StubAdmission:
         with self._quota.lock:
             if not self._quota.away:
                 self._quota.room.account(self._tenant, account, at=moment.read(self._quota.clock))
+
+    def report_unsent(self, ask: Ask, *, result: Result, error: str) -> None:
+        """See `Admission.report_unsent`."""
+        with self._quota.lock:
+            if not self._quota.away:
+                at = moment.read(self._quota.clock)
+                self._quota.room.report_unsent(self._tenant, ask, result=result, error=error, at=at)
 
     def sending(self) -> AbstractContextManager[None]:
         """See `Admission.sending`."""

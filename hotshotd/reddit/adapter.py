@@ -44,7 +44,13 @@ MAX_BRANCHES = 6
 NOTICES_PER_REQUEST = 25
 
 #: Types of the pictures that Reddit takes, by the ending of their name.
-_PICTURE_TYPES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "gif": "image/gif"}
+_PICTURE_TYPES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "gif": "image/gif",
+    "webp": "image/webp",
+}
 
 T = TypeVar("T")
 

@@ -158,6 +158,11 @@ class RedditClient:
         """When the HTTP request under way must be over, in seconds of the clock, or None. Any thread."""
         return self._requestor.in_flight
 
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What the newest access token may be used for, "*" for all; empty before the first call."""
+        return frozenset(getattr(self._authorizer, "scopes", None) or ())
+
     def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Any:
         """Give the JSON of a listing or thing. Blocks up to the time limits, twice after a lost token.
 

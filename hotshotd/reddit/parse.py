@@ -292,7 +292,7 @@ def parse_identity(answer: object) -> Identity:
 
 
 def parse_branch(answer: object, *, ref: Ref) -> Thread | None:
-    """Give the submission and the chain of comments above `ref` in the answer to a comment's permalink.
+    """Give `ref`, its submission and the chain of comments above it in the answer to a comment's permalink.
 
     None where the comment is not in it. The chain may begin below the top level: Reddit shows eight
     ancestors at most. Levels are given where the chain reaches the top.
@@ -306,7 +306,7 @@ def parse_branch(answer: object, *, ref: Ref) -> Thread | None:
     if not submissions or submissions[0].kind is not Kind.SUBMISSION:
         raise Down(f"Reddit's answer about {ref} has no submission")
     chain = _find_chain(parse_page(answer[1], what="its comments").children, ref)
-    return None if chain is None else Thread(submissions[0], number_levels(chain))
+    return None if chain is None else Thread(submissions[0], number_levels(chain[:-1]), chain[-1])
 
 
 def number_levels(chain: Iterable[Item]) -> tuple[Item, ...]:
@@ -317,7 +317,7 @@ def number_levels(chain: Iterable[Item]) -> tuple[Item, ...]:
 
 
 def _find_chain(roots: Iterable[object], ref: Ref) -> list[Item] | None:
-    """Search the tree depth first, without recursion, for the comments above `ref`."""
+    """Search the tree depth first, without recursion, for the comments above `ref`, and itself at the end."""
     path: list[Item] = []
     stack: list[Iterator[object]] = [iter(list(roots))]
     for _ in range(_MAX_TREE):
@@ -333,7 +333,7 @@ def _find_chain(roots: Iterable[object], ref: Ref) -> list[Item] | None:
         if item is None:
             continue
         if item.ref == ref:
-            return path
+            return [*path, item]
         path.append(item)
         stack.append(iter(_replies(child)))
     return None

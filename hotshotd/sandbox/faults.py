@@ -8,6 +8,7 @@ place and how many requests it has seen, so a plan repeats itself whatever the t
     faults:
       - {service: reddit, path: /api/comment*, account: iama-bot, action: reset, when: after}
       - {service: hf, action: status, status: 503, probability: 0.1}
+      - {service: openai, action: quirk, quirk: groq}
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 import yaml
 
 from hotshotd.errors import ConfigError
+from hotshotd.sandbox import quirks
 from hotshotd.sandbox.http import Handler, Middleware, Request, Response, json_response
 
 #: The size of the `huge` absurd body unless `bytes` says otherwise: more than any client should read.
@@ -43,6 +45,7 @@ class Action(StrEnum):
     RATELIMIT = "ratelimit"  # Reddit's RATELIMIT answer: a break of `seconds`
     LAG = "lag"  # listings do not show yet what is younger than `seconds`
     REVOKE = "revoke"  # the request's access token is revoked before it is handled
+    QUIRK = "quirk"  # the server shows the `quirk` of that name; see `quirks`
 
 
 class When(StrEnum):
@@ -75,6 +78,7 @@ class Rule:
     content_type: str = "text/plain"
     seconds: float = 30.0
     bytes: int | None = None
+    quirk: str | None = None
 
     def fits(self, service: str, request: Request) -> bool:
         """Tell whether a request is of the kind this rule is about."""
@@ -269,6 +273,7 @@ _APPLY: dict[Action, Callable[[Rule, Request, Handler], Response]] = {
     Action.RATELIMIT: _ratelimit,
     Action.LAG: _note("lag_seconds"),
     Action.REVOKE: _note("revoke_token"),
+    Action.QUIRK: lambda rule, request, handle: quirks.find_quirk(rule.quirk or "")(request, handle),
 }
 
 
@@ -314,6 +319,7 @@ _WANTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "content_type": (_is_text, "a content type such as text/html"),
     "seconds": (_is_seconds, "a number of seconds"),
     "bytes": (_is_bytes, "a whole number from 0"),
+    "quirk": (lambda v: v in quirks.list_quirks(), "one of " + ", ".join(quirks.list_quirks())),
 }
 
 _CONVERT: dict[str, Callable[[Any], Any]] = {"action": Action, "when": When, "seconds": float, "probability": float}
@@ -329,6 +335,8 @@ def rule_faults(values: Any) -> list[tuple[str, str]]:
         for key, value in values.items()
         if key in _WANTED and not _WANTED[key][0](value)
     ]
+    if values.get("action") == Action.QUIRK and "quirk" not in values:
+        found.append(("quirk", "is missing; wanted is " + _WANTED["quirk"][1]))
     if "action" not in values:
         found.append(("action", "is missing; wanted is " + _WANTED["action"][1]))
     return found

@@ -44,6 +44,7 @@ __all__ = ["Forum", "RateMeter", "RedditServer", "Refusal"]
 #: How long an access token lasts, in seconds; real ones 3,600 or 86,400.
 TOKEN_SECONDS = 86_400.0
 
+_INSUFFICIENT_SCOPE = ("www-authenticate", 'Bearer realm="reddit", error="insufficient_scope"')
 _INVALID_TOKEN = ("www-authenticate", 'Bearer realm="reddit", error="invalid_token"')
 
 
@@ -141,6 +142,8 @@ class RedditServer:
             caller = self.tokens.find(request.bearer, now=now)
             if caller is None:
                 return error_response(401, "Unauthorized").with_headers(_INVALID_TOKEN)
+            if not caller.may(request.path):
+                return error_response(403, "Forbidden").with_headers(_INSUFFICIENT_SCOPE)
             within, headers = self.rate.count(caller.client_id, now=now) if self.rate else (True, ())
             answer = self._carried_out(action, request, caller) if within else error_response(429, "Too Many Requests")
             return answer.with_headers(*headers)

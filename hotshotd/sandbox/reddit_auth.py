@@ -9,6 +9,31 @@ import secrets
 import threading
 from dataclasses import dataclass
 
+#: The scope that stands for all: what a password grants.
+EVERYTHING = "*"
+
+#: Beginning of an API path -> the scope that it needs; the first that fits. Known of Reddit's API documentation, but
+#: for the upload of media, which it does not name.
+_SCOPES = (
+    ("/api/v1/me", "identity"),
+    ("/api/comment", "submit"),
+    ("/api/submit", "submit"),
+    ("/api/media/asset.json", "submit"),
+    ("/api/editusertext", "edit"),
+    ("/api/del", "edit"),
+    ("/api/read_", "privatemessages"),
+    ("/api/block_user", "account"),
+    ("/message/", "privatemessages"),
+    ("/user/", "history"),
+)
+
+
+def needed_scope(path: str) -> str:
+    """Give the scope that a request to `path` needs."""
+    if path.rstrip("/").endswith("/about"):
+        return "read"
+    return next((scope for start, scope in _SCOPES if path.startswith(start)), "read")
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -17,6 +42,22 @@ class Caller:
     account: str
     client_id: str
     expires_at: float
+    scope: str = EVERYTHING
+
+    def may(self, path: str) -> bool:
+        """Tell whether the token's scopes, separated by blanks, reach for a request."""
+        return self.scope == EVERYTHING or needed_scope(path) in self.scope.split()
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """What an account allowed an app: stands behind a refresh token or a code."""
+
+    account: str
+    client_id: str
+    scope: str = EVERYTHING
+    is_permanent: bool = True
+    redirect_uri: str = ""
 
 
 class Tokens:
@@ -26,14 +67,14 @@ class Tokens:
         self.lifetime_seconds = lifetime_seconds
         self._lock = threading.Lock()
         self._access: dict[str, Caller] = {}
-        self._refresh: dict[str, tuple[str, str]] = {}
-        self._codes: dict[str, tuple[str, str]] = {}
+        self._refresh: dict[str, Leave] = {}
+        self._codes: dict[str, Leave] = {}
 
-    def issue(self, account: str, client_id: str, *, now: float) -> str:
+    def issue(self, account: str, client_id: str, *, now: float, scope: str = EVERYTHING) -> str:
         """Make an access token."""
         token = secrets.token_urlsafe(24)
         with self._lock:
-            self._access[token] = Caller(account, client_id, now + self.lifetime_seconds)
+            self._access[token] = Caller(account, client_id, now + self.lifetime_seconds, scope)
         return token
 
     def find(self, token: str | None, *, now: float) -> Caller | None:
@@ -53,33 +94,38 @@ class Tokens:
         name = account.casefold()
         with self._lock:
             self._access = {t: caller for t, caller in self._access.items() if caller.account.casefold() != name}
-            self._refresh = {t: pair for t, pair in self._refresh.items() if pair[0].casefold() != name}
+            self._refresh = {t: leave for t, leave in self._refresh.items() if leave.account.casefold() != name}
 
-    def add_refresh(self, account: str, client_id: str, token: str | None = None) -> str:
+    def add_refresh(self, account: str, client_id: str, token: str | None = None, *, scope: str = EVERYTHING) -> str:
         """Make a refresh token for an account and an app."""
         token = token or secrets.token_urlsafe(24)
         with self._lock:
-            self._refresh[token] = (account, client_id)
+            self._refresh[token] = Leave(account, client_id, scope)
         return token
+
+    def find_refresh(self, token: str, client_id: str) -> Leave | None:
+        """Give what stands behind a refresh token, if this app may use it."""
+        with self._lock:
+            leave = self._refresh.get(token)
+        return leave if leave is not None and leave.client_id == client_id else None
 
     def refresh_account(self, token: str, client_id: str) -> str | None:
         """Give the account of a refresh token, if this app may use it."""
-        with self._lock:
-            account, owner = self._refresh.get(token, ("", ""))
-        return account if account and owner == client_id else None
+        leave = self.find_refresh(token, client_id)
+        return leave.account if leave is not None else None
 
-    def add_code(self, account: str, client_id: str) -> str:
+    def add_code(self, leave: Leave) -> str:
         """Make the one-time code that Reddit's consent page sends back."""
         code = secrets.token_urlsafe(16)
         with self._lock:
-            self._codes[code] = (account, client_id)
+            self._codes[code] = leave
         return code
 
-    def spend_code(self, code: str, client_id: str) -> str | None:
-        """Give the account of a code, once."""
+    def spend_code(self, code: str, client_id: str) -> Leave | None:
+        """Give what stands behind a code, once."""
         with self._lock:
-            account, owner = self._codes.pop(code, ("", ""))
-        return account if account and owner == client_id else None
+            leave = self._codes.pop(code, None)
+        return leave if leave is not None and leave.client_id == client_id else None
 
 
 @dataclass(slots=True)

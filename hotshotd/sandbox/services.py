@@ -1,4 +1,4 @@
-"""The services of a bot on 127.0.0.1, in their real wire formats: three servers, no model, no network.
+"""The services of a bot on 127.0.0.1, in their real wire formats: a server each, no model, no network.
 
     with Services(keys={"hf_a": "iama"}) as services:
         services.script("gpt2", ["the text of the next answer"])
@@ -6,16 +6,14 @@
         assert services.received_chars("hf_a") == 5
 
 `hf` answers text generation, classification, zero-shot and text-to-image; `openai` answers chat,
-completions, moderations, pictures, `/rerank` and `/classify`; `perspective` answers comments:analyze.
+completions, moderations, pictures (those of Cloudflare too), `/rerank` and `/classify`; `perspective` answers
+comments:analyze, `azure` describes pictures, `deepai` enlarges them, and `horde` takes jobs as AI Horde does.
 The names are those that a plan of faults uses; the account of a request is what its key belongs to.
 """
 
 from __future__ import annotations
 
-import base64
-import struct
 import threading
-import zlib
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,11 +21,14 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Self
 
-from hotshotd.clock import Clock
-from hotshotd.sandbox import textmodels, verdicts
-from hotshotd.sandbox.faults import Plan
+from hotshotd.clock import Clock, SystemClock
+from hotshotd.sandbox import pictures, textmodels, verdicts
+from hotshotd.sandbox.faults import Action, Plan, Rule
+from hotshotd.sandbox.horde import HordeJobs
+from hotshotd.sandbox.horde_rules import KEY_HEADER as HORDE_KEY
 from hotshotd.sandbox.http import Answered, Handler, HttpServer, Middleware, Request, Response, Route, Routes
 from hotshotd.sandbox.http import json_response as as_json
+from hotshotd.sandbox.pictures import AZURE_KEY, DEEPAI_KEY, Studio, choose_sides, draw_png, parse_object
 from hotshotd.sandbox.textmodels import Answer, Wish
 
 #: The key that is accepted when no others are named.
@@ -64,7 +65,7 @@ class Hold:
 
 
 class Services:
-    """Three servers that share keys, scripts, holds and counts. Safe from any thread.
+    """Servers that share keys, scripts, holds and counts. Safe from any thread.
 
     `keys` maps each accepted key to the name of its owner. `latency_seconds` passes before a text
     answer. All models are served, except those in `gone` (404).
@@ -88,14 +89,24 @@ class Services:
         self._turns: Counter[tuple[str, str]] = Counter()
         self._scripts: defaultdict[str, deque[Scripted]] = defaultdict(deque)
         self._holds: list[Hold] = []
-        plan = plan or Plan()
+        self._studio = Studio(lambda: self.openai.base_url)
+        plan = self._plan = plan or Plan()
         self.hf = self._make_server("hf", Routes(self._hf_routes()), plan, clock)
         self.openai = self._make_server("openai", Routes(self._openai_routes()), plan, clock)
         self.perspective = self._make_server("perspective", Routes(self._perspective_routes()), plan, clock)
+        self.azure = self._make_server("azure", Routes(self._azure_routes()), plan, clock)
+        self.deepai = self._make_server("deepai", Routes(self._deepai_routes()), plan, clock)
+        self.horde_jobs = HordeJobs(
+            write=lambda wish: [answer.text for answer in self._generate(wish)],
+            draw=draw_png,
+            is_key=self.keys.__contains__,
+            now=(clock or SystemClock()).monotonic,
+        )
+        self.horde = self._make_server("horde", Routes(self.horde_jobs.routes()), plan, clock)
 
     @property
     def servers(self) -> tuple[HttpServer, ...]:
-        return self.hf, self.openai, self.perspective
+        return self.hf, self.openai, self.perspective, self.azure, self.deepai, self.horde
 
     @property
     def hf_url(self) -> str:
@@ -112,8 +123,28 @@ class Services:
         """What stands in `services: {perspective: {url: ...}}`."""
         return self.perspective.base_url
 
+    @property
+    def cloudflare_url(self) -> str:
+        """What stands as `url` of a backend (api: chat) that is Cloudflare's."""
+        return f"{self.openai.base_url}/client/v4/accounts/sandbox/ai/v1"
+
+    @property
+    def azure_url(self) -> str:
+        """What stands in `services: {azure: {url: ...}}`."""
+        return self.azure.base_url
+
+    @property
+    def deepai_url(self) -> str:
+        """What stands in `services: {deepai: {url: ...}}`."""
+        return self.deepai.base_url
+
+    @property
+    def horde_url(self) -> str:
+        """What stands in `backends: {horde: {url: ...}}`."""
+        return f"{self.horde.base_url}/api/v2"
+
     def start(self) -> Self:
-        """Listen on three free ports; returns at once."""
+        """Listen, each on a free port; returns at once."""
         for server in self.servers:
             server.start()
         return self
@@ -150,6 +181,10 @@ class Services:
             with self._lock:
                 self._holds.remove(hold)
             hold.release()
+
+    def show(self, quirk: str, *, service: str = "*") -> Rule:
+        """Make the servers that fit the pattern show a quirk of `sandbox.quirks` from now on; gives its rule."""
+        return self._plan.add(Rule(Action.QUIRK, service=service, quirk=quirk))
 
     def received_chars(self, key: str | None = None) -> int:
         """Count the code points that came with a key, or with any: prompts and messages, whatever was answered.
@@ -259,12 +294,17 @@ class Services:
 
     def _match_hf(self, model: str, inputs: str, parameters: Any) -> Response:
         self._wait_for_release(model)
-        matches = textmodels.match_topics(inputs, _texts(parameters["candidate_labels"]))
+        match = verdicts.match_each if parameters.get("multi_label") else textmodels.match_topics
+        matches = match(inputs, _texts(parameters["candidate_labels"]))
         return as_json([{"label": label, "score": score} for label, score in matches])
 
-    def _draw_hf(self, model: str, inputs: str, _parameters: Any) -> Response:
+    def _draw_hf(self, model: str, inputs: str, parameters: Any) -> Response:
         self._wait_for_release(model)
-        return Response(body=draw_png(inputs), content_type="image/png")
+        scripted = self._take_script(model)
+        if isinstance(scripted, Response):
+            return scripted
+        width, height = choose_sides(parameters)
+        return Response(body=draw_png(inputs, width=width, height=height), content_type="image/png")
 
     # --- OpenAI and those who speak like it ----------------------------------------------------
 
@@ -280,7 +320,12 @@ class Services:
             "/classify": self._classify,
         }
         posts = [Route("POST", path, self._openai(answer)) for path, answer in answers.items()]
-        return [*posts, Route("GET", "/v1/models", self._list_models)]
+        return [
+            *posts,
+            Route("GET", "/v1/models", self._list_models),
+            Route("POST", "/client/v4/accounts/{account}/ai/run/{model:path}", self._run_cloudflare),
+            self._studio.shelf.route,
+        ]
 
     def _openai(self, answer: Callable[[str, Any], Response]) -> Handler:
         def handle(request: Request) -> Response:
@@ -308,6 +353,11 @@ class Services:
         texts = [_message_text(message) for message in messages]
         if "guard" in model.casefold():
             return self._finish("chat.completion", model, texts, self._guard(model, texts[-1]))
+        if (verdict := verdicts.answer_question(model, texts)) is not None:
+            return self._finish("chat.completion", model, texts, self._say(model, verdict))
+        image_url = pictures.find_image_url(messages)
+        if image_url is not None:
+            return self._finish("chat.completion", model, texts, self._see(model, image_url))
         wish = Wish(
             model=model,
             prompt="\n".join(texts),
@@ -319,12 +369,21 @@ class Services:
         )
         return self._finish("chat.completion", model, texts, self._generate(wish))
 
+    def _see(self, model: str, image_url: str) -> list[Answer]:
+        scripted = self._take_picture_script(model)
+        if isinstance(scripted, Response):
+            raise Answered(scripted)
+        return [Answer(str(scripted or f"The picture shows {pictures.say_what_is_seen(image_url)}."))]
+
     def _guard(self, model: str, text: str) -> list[Answer]:
+        return self._say(model, "unsafe\nS10" if textmodels.is_rude(text) else "safe")
+
+    def _say(self, model: str, verdict: str) -> list[Answer]:
         self._wait_for_release(model)
         scripted = self._take_script(model)
         if isinstance(scripted, Response):
             raise Answered(scripted)
-        return [Answer(str(scripted or ("unsafe\nS10" if textmodels.is_rude(text) else "safe")))]
+        return [Answer(str(verdict if scripted is None else scripted))]
 
     def _complete(self, model: str, body: Any) -> Response:
         prompt = body.get("prompt")
@@ -365,7 +424,32 @@ class Services:
 
     def _draw(self, model: str, body: Any) -> Response:
         self._wait_for_release(model)
-        return as_json({"created": 0, "data": [{"b64_json": base64.b64encode(draw_png(str(body))).decode()}]})
+        scripted = self._take_script(model)
+        return scripted if isinstance(scripted, Response) else self._studio.generate(body)
+
+    def _run_cloudflare(self, request: Request) -> Response:
+        model, body = request.variables["model"], parse_object(request)
+        if request.bearer not in self.keys:
+            return pictures.cloudflare_error(401, 10000, "Authentication error")
+        if model in self.gone:
+            return pictures.cloudflare_error(400, 5007, f"No such model {model} or task")
+        if body is None:
+            return pictures.cloudflare_error(400, 5004, "Invalid data sent")
+        self._wait_for_release(model)
+        scripted = self._take_script(model)
+        return scripted if isinstance(scripted, Response) else self._studio.run(body)
+
+    # --- pictures ------------------------------------------------------------------------------
+
+    def _azure_routes(self) -> list[Route]:
+        return pictures.list_azure_routes(self.keys, self._take_picture_script)
+
+    def _deepai_routes(self) -> list[Route]:
+        return pictures.list_deepai_routes(self.keys, self._take_picture_script, lambda: self.deepai.base_url)
+
+    def _take_picture_script(self, model: str) -> Scripted | None:
+        self._wait_for_release(model)
+        return self._take_script(model)
 
     # --- Perspective ---------------------------------------------------------------------------
 
@@ -411,21 +495,9 @@ def count_chars(request: Request) -> int:
     return sum(map(len, (*spoken, *plain)))
 
 
-def draw_png(prompt: str, *, size: int = 64) -> bytes:
-    """Draw a picture of a prompt: a PNG whose colours depend on the text."""
-    red, green, blue = (int(255 * textmodels.compute_share(prompt, colour)) for colour in "rgb")
-    rows = b"".join(b"\0" + bytes((red, green, (blue + 3 * row) % 256)) * size for row in range(size))
-    header = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, data) for name, data in chunks)
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
 def _key_of(request: Request) -> str | None:
-    return request.bearer or request.params.get("key") or request.headers.get("x-goog-api-key")
+    named = (request.headers.get(name) for name in ("x-goog-api-key", AZURE_KEY, DEEPAI_KEY, HORDE_KEY))
+    return request.bearer or request.params.get("key") or next((key for key in named if key), None)
 
 
 def _message_text(message: Any) -> str:

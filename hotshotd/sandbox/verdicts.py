@@ -1,12 +1,16 @@
-"""Moderation as Perspective, OpenAI and Mistral put it on the wire; the verdicts are `textmodels`'."""
+"""Verdicts: moderation as Perspective, OpenAI and Mistral put it on the wire, topics, and what a chat model is asked.
+
+What is rude, and how good a reply is, is `textmodels`' to say.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hotshotd.sandbox.http import Response, json_response
-from hotshotd.sandbox.textmodels import compute_share, is_rude, score_rudeness
+from hotshotd.sandbox.textmodels import compute_share, is_rude, score_reply, score_rudeness
 
 #: The longest comment that Perspective takes, in bytes of UTF-8.
 MAX_COMMENT_BYTES = 20_480
@@ -150,3 +154,38 @@ def _judge_openai(text: str) -> dict[str, Any]:
 def _judge_mistral(text: str) -> dict[str, Any]:
     scores = _scores(MISTRAL_CATEGORIES, text)
     return {"categories": {name: score >= 0.9 for name, score in scores.items()}, "category_scores": scores}
+
+
+def match_each(text: str, labels: Iterable[str]) -> list[tuple[str, float]]:
+    """Give a zero-shot model's opinion where labels do not compete: those that stand in the text are likely."""
+    held = text.casefold()
+    scores = [
+        (label, round(0.9 + 0.09 * share if label.casefold() in held else 0.4 * share, 6))
+        for label in labels
+        for share in (compute_share(label, text),)
+    ]
+    return sorted(scores, key=lambda pair: pair[1], reverse=True)
+
+
+_TOPIC = re.compile(r"^(\d+): (.+)$", re.MULTILINE)
+
+
+def answer_question(model: str, texts: Sequence[str]) -> str | None:
+    """Give what an obedient chat model answers to a question with a fixed form of answer; None where none is asked.
+
+    `texts` are the messages. The form is what the first of several says: one word, a grade, or a line a topic.
+    """
+    rules, asked = texts[0].casefold(), texts[-1]
+    if len(texts) < 2:
+        return None
+    if "one line for each topic" in rules:
+        topics, _, text = asked.partition("\n\n")
+        held = text.casefold()
+        return "\n".join(
+            f"{number}: {'yes' if label.casefold() in held else 'no'}" for number, label in _TOPIC.findall(topics)
+        )
+    if '"violation"' in rules:
+        return '{"violation": 1}' if is_rude(asked) else '{"violation": 0}'
+    if "one word: yes or no" in rules:
+        return "Yes." if score_reply(model, asked) >= 0.5 else "No."
+    return str(round(10 * score_reply(model, asked))) if "whole number from 0 to 10" in rules else None

@@ -14,6 +14,7 @@ from hotshotd.config.loaded import LoadedBot
 from hotshotd.config.schema import BotConfig
 from hotshotd.log import get_logger
 from hotshotd.loop import Loop, Timer
+from hotshotd.supervisor.errands import Errands
 from hotshotd.supervisor.process import Child, SpawnError
 from hotshotd.supervisor.states import MOVES, State, compute_shown
 from hotshotd.supervisor.wishes import Pause
@@ -83,6 +84,7 @@ class Bot:
         self.restarts = 0
         self.report: Json = {}
         self.last_error: str | None = None
+        self.errands = Errands(loop, self.send)
         self._loop = loop
         self._spawn = spawn
         self._chance = chance
@@ -101,11 +103,14 @@ class Bot:
         self._pause_waiters: list[Callable[[str | None], None]] = []
         self._handlers: dict[str, Callable[[Json], None]] = {
             "beat": self._on_beat,
+            "waiting": self._on_waiting,
             "signed_in": self._on_signed_in,
             "counts": self._on_counts,
             "report": self._on_report,
             "fatal": self._on_fatal,
             "paused": self._on_paused,
+            "step": self.errands.on_step,
+            "errand_done": self.errands.on_done,
         }
 
     # -- what the supervisor asks ------------------------------------------------------------
@@ -125,7 +130,12 @@ class Bot:
     @property
     def is_settled(self) -> bool:
         """Tell whether the start has come to its end, good or bad; a bot that waits for its start has not."""
-        return self.state not in (State.STARTING, State.STOPPING, State.STOPPED)
+        return self.state not in (State.STARTING, State.STOPPING, State.STOPPED) and not self.is_waiting
+
+    @property
+    def is_waiting(self) -> bool:
+        """Tell whether a worker is there that can't sign in now, and tries again by itself."""
+        return self.state is State.BACKOFF and self._child is not None
 
     def start(self, child: Child | None = None) -> None:
         """Take a worker that was forked already, or fork one; a failure to do so is a failure like any other."""
@@ -203,6 +213,7 @@ class Bot:
         self._cancel("kill", "heartbeat", "healthy")
         for done in self._take_pause_waiters():
             done(None)
+        self.errands.fail_all("worker_ended", "the bot's worker ended meanwhile; `hotshotctl status` says why")
         if self.state is State.STOPPING:
             self._end(State.STOPPED)
         elif status == EXIT_FATAL:
@@ -231,6 +242,7 @@ class Bot:
             "paused_until": _iso(self.pause.until) if self.pause else None,
             "degraded": self.report.get("degraded", []),
             "banned_in": self.report.get("banned_in", []),
+            "unreadable": self.report.get("unreadable", []),
             "last_error": self.last_error,
             "file": str(self.loaded.path),
         }
@@ -245,8 +257,13 @@ class Bot:
     def _on_beat(self, _message: Json) -> None:
         self._alive_until = self._loop.clock.monotonic() + SILENCE_SECONDS
 
-    def _on_signed_in(self, _message: Json) -> None:
+    def _on_waiting(self, message: Json) -> None:
+        # Not a failure of the worker: no restart is counted, and none would help.
         if self.state is State.STARTING:
+            self._move(State.BACKOFF, str(message.get("reason")))
+
+    def _on_signed_in(self, _message: Json) -> None:
+        if self.state is State.STARTING or self.is_waiting:
             self._running_since = self._loop.clock.monotonic()
             self._move(State.RUNNING, "")
             self._set("healthy", HEALTHY_SECONDS, self.reset_failures)

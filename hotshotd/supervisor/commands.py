@@ -10,23 +10,28 @@ from hotshotd import __version__
 from hotshotd._types import BotName
 from hotshotd.config.faults import Fault
 from hotshotd.config.loaded import InvalidBot, Loaded
-from hotshotd.errors import ControlError, UnknownBot
+from hotshotd.errors import BotPaused, ControlError, UnknownBot
+from hotshotd.log import get_logger
 from hotshotd.supervisor.bot import Bot
+from hotshotd.supervisor.errands import Waiting
 from hotshotd.supervisor.states import State
-from hotshotd.supervisor.supervisor import Changes, Supervisor
+from hotshotd.supervisor.supervisor import SIGN_IN_SECONDS, Changes, Supervisor
 from hotshotd.supervisor.wishes import Pause
 from hotshotd.wire import Json
+from hotshotd.worker.tokens import write_token
+
+_log = get_logger()
 
 #: Seconds the quota process has for fresh figures before `status` shows the last known ones; the contract says 1 s in
 #: all.
 FIGURES_SECONDS = 0.5
-#: Seconds `reload` and `restart` wait for new workers to be signed in.
-SIGN_IN_SECONDS = 10.0
 #: Seconds `pause` waits for a write under way: the worker itself gives up after 30.
 PAUSE_SECONDS = 31.0
 
 Reply = Callable[[Json], None]
 Failure = Callable[[str, str], None]
+StepTaker = Callable[[Json], None]
+Drop = Callable[[], None]
 
 
 class Commands:
@@ -84,6 +89,18 @@ class Commands:
         self._check_known([name])
         self._answer_reload(self._supervisor.reload(BotName(name), restart=True), reply, fail)
 
+    def token(self, name: str, *, token: str, reply: Reply, fail: Failure) -> None:
+        """Keep a bot's new refresh token, and start its worker anew with it."""
+        self._refuse_while_stopping()
+        self._check_known([name])
+        try:
+            path = write_token(self._supervisor.main.state_dir, name, token)
+        except OSError as exc:
+            fail("disk", f"the token can't be stored ({exc.strerror}); free space or mend the state folder, then again")
+            return
+        _log.info("token.stored", bot=name, path=str(path))
+        self._answer_reload(self._supervisor.reload(BotName(name), restart=True), reply, fail)
+
     def pause(
         self, names: Sequence[str] | None, *, until: datetime | None, reason: str, reply: Reply, fail: Failure
     ) -> None:
@@ -125,6 +142,38 @@ class Commands:
         if not bots:
             reply({"resumed": []})
 
+    # -- having a bot do something now -------------------------------------------------------
+
+    def try_thing(self, name: str, *, url: str, step: StepTaker, reply: Reply, fail: Failure) -> Drop:
+        """Show what a bot would do with one thing, step by step; gives what drops it."""
+        return self._send_errand(name, {"op": "try", "url": url}, Waiting(step, reply, fail))
+
+    def make_post(self, name: str, *, dry_run: bool, step: StepTaker, reply: Reply, fail: Failure) -> Drop:
+        """Have a bot post now, step by step; gives what drops it."""
+
+        def answer(data: Json) -> None:
+            reply({**data, "permalink": self._make_address(data.get("permalink"))})
+
+        return self._send_errand(name, {"op": "post", "dry_run": dry_run}, Waiting(step, answer, fail))
+
+    def _make_address(self, permalink: str | None) -> str | None:
+        """Give the whole address of a thing; a worker knows its path on the platform's site."""
+        if permalink is None or not permalink.startswith("/"):
+            return permalink
+        return self._supervisor.main.reddit.reddit_url.rstrip("/") + permalink
+
+    def _send_errand(self, name: str, command: Json, waiting: Waiting) -> Drop:
+        self._refuse_while_stopping()
+        self._check_known([name])
+        bot = self._supervisor.bots.get(BotName(name))
+        if bot is None:
+            raise ControlError(f"{name}: its file is invalid; `hotshotctl status {name}` shows the faults")
+        if bot.pause is not None:
+            raise BotPaused(f"{name} is paused; `hotshotctl resume {name}` first")
+        if bot.state is not State.RUNNING:
+            raise ControlError(f"{name} is {bot.shown.value}, not running; `hotshotctl status {name}` says why")
+        return bot.errands.begin(command, waiting)
+
     # -- inside ------------------------------------------------------------------------------
 
     def _refuse_while_stopping(self) -> None:
@@ -163,6 +212,8 @@ class Commands:
             "version": __version__,
             "pid": os.getpid(),
             "uptime_s": int(self._supervisor.loop.clock.monotonic() - self._started),
+            "state_dir": str(self._supervisor.main.state_dir),
+            "runtime_dir": str(self._supervisor.main.runtime_dir),
             "quota": {"pid": quota.pid, "state": quota.state, "message": quota.message},
             "services": quota.snapshot.get("services", []),
         }
@@ -251,6 +302,7 @@ def _describe_invalid(name: BotName, invalid: InvalidBot) -> Json:
         "paused_until": None,
         "degraded": [],
         "banned_in": [],
+        "unreadable": [],
         "last_error": "\n".join(faults),
         "file": str(invalid.path),
     }

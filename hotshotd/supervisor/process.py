@@ -20,6 +20,9 @@ from hotshotd.wire import Json, LineBuffer, encode
 
 _PR_SET_PDEATHSIG = 1
 
+#: What is added to a worker's "badness" (proc(5), oom_score_adj): where memory runs out, a bot dies before the daemon.
+_WORKER_OOM_SCORE = 200
+
 #: Unsent bytes to a child that does not read, past which it counts as dead.
 _MAX_BACKLOG_BYTES = 1024 * 1024
 
@@ -200,6 +203,7 @@ def _run_child(
         _reset_signals()
         if dies:
             _die_with(parent)
+            _die_first()
         _close_others(loop, {channel.fileno(), *(sock.fileno() for sock in keep)})
         code = main(channel)
     except BaseException:  # noqa: BLE001 - the top of a process
@@ -224,6 +228,18 @@ def _die_with(parent: int) -> None:
     # The parent may have died between fork and prctl.
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _die_first() -> None:
+    """Let the kernel take this process, not the supervisor, when memory runs out; one bot must not end all."""
+    try:
+        with open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
+            score = int(file.read())
+            file.seek(0)
+            file.write(str(min(1000, score + _WORKER_OOM_SCORE)))
+    except (OSError, ValueError):
+        # No /proc, or a system that forbids it: it only matters when memory runs out.
+        return
 
 
 def _close_others(loop: Loop, keep: set[int]) -> None:

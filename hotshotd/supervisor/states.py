@@ -1,7 +1,8 @@
 """The life of a bot's process: its states and the one table of legal moves between them.
 
 `paused` is no state of a process but the operator's wish, laid over it; it wins over running and backoff.
-`invalid` is a bot that has no process because its file, or a secret it needs, is faulty.
+`invalid` is a bot that has no process because its file, or a secret it needs, is faulty. `backoff` is a start that
+waits: for a new process after one that died, or in the process that is there until the platform can be reached.
 """
 
 from __future__ import annotations
@@ -26,7 +27,17 @@ class State(StrEnum):
 MOVES: dict[State, frozenset[State]] = {
     State.STARTING: frozenset({State.RUNNING, State.BACKOFF, State.FAILED, State.STOPPING, State.STOPPED}),
     State.RUNNING: frozenset({State.BACKOFF, State.FAILED, State.STOPPING, State.STOPPED}),
-    State.BACKOFF: frozenset({State.STARTING, State.STOPPED, State.INVALID}),
+    State.BACKOFF: frozenset(
+        {
+            State.STARTING,
+            State.RUNNING,
+            State.BACKOFF,
+            State.FAILED,
+            State.STOPPING,
+            State.STOPPED,
+            State.INVALID,
+        }
+    ),
     State.FAILED: frozenset({State.STARTING, State.STOPPING, State.STOPPED, State.INVALID}),
     State.INVALID: frozenset({State.STARTING, State.STOPPED}),
     State.STOPPING: frozenset({State.STOPPED}),

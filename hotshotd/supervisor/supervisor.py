@@ -31,6 +31,8 @@ _log = get_logger()
 
 #: Seconds the quota process has to write its figures at a stop.
 QUOTA_GRACE_SECONDS = 3.0
+#: Seconds a reload waits for new workers to be signed in.
+SIGN_IN_SECONDS = 10.0
 
 Load = Callable[[Mapping[BotName, LoadedBot]], Loaded]
 
@@ -66,6 +68,8 @@ class Supervisor:
         wishes: Wishes,
         chance: random.Random,
         on_change: Callable[[], None],
+        on_reload_begun: Callable[[], None] = lambda: None,
+        on_reload_ended: Callable[[], None] = lambda: None,
     ) -> None:
         self.loop = loop
         self.loaded = loaded
@@ -78,6 +82,8 @@ class Supervisor:
         self._make_spawn = spawn
         self._chance = chance
         self._on_change = on_change
+        self._on_reload_begun = on_reload_begun
+        self._on_reload_ended = on_reload_ended
         self._waiting: list[_Waiting] = []
 
     # -- life --------------------------------------------------------------------------------
@@ -137,6 +143,19 @@ class Supervisor:
         nothing has changed. With `only`, everything but that bot stays as it is; with `restart` it starts anew,
         changed or not.
         """
+        if restart:
+            return self._reload(only, restart=True)
+        self._on_reload_begun()
+        started: tuple[Bot, ...] = ()
+        try:
+            outcome = self._reload(only, restart=False)
+            if not isinstance(outcome, Loaded):
+                _, started = outcome
+            return outcome
+        finally:
+            self.when_settled(started, SIGN_IN_SECONDS, self._on_reload_ended)
+
+    def _reload(self, only: BotName | None, *, restart: bool) -> tuple[Changes, tuple[Bot, ...]] | Loaded:
         fresh = self.peek()
         if fresh.main_faults:
             for fault in fresh.main_faults:
@@ -161,8 +180,11 @@ class Supervisor:
         self.loop.call_later(0, self._check_waiting)
 
     def settled(self) -> bool:
-        """Tell whether every bot's start has come to an end and the quota process has said whether it grants."""
-        return self.quota.state not in ("starting", "down") and all(bot.is_settled for bot in self.bots.values())
+        """Tell whether the daemon's start is over: each bot's is, or waits for the platform, and the quota process has
+        said whether it grants.
+        """
+        is_quota_there = self.quota.state not in ("starting", "down")
+        return is_quota_there and all(bot.is_settled or bot.is_waiting for bot in self.bots.values())
 
     def _apply(self, fresh: Loaded, only: BotName | None, *, restart: bool) -> tuple[Changes, tuple[Bot, ...]]:
         # What runs, not what the last load said: a bot whose file was invalid then may be right now.
@@ -277,7 +299,11 @@ class Supervisor:
             "daily_total": main.quota.daily_total,
             "monthly_total": main.quota.monthly_total,
             "bots": {
-                name: {"budget": bot.config.character_budget, "paused": bot.pause is not None}
+                name: {
+                    "budget": bot.config.character_budget,
+                    "paused": bot.pause is not None,
+                    "even": bot.config.pace == "even",
+                }
                 for name, bot in self.bots.items()
             },
         }

@@ -13,6 +13,7 @@ import stringprep  # noqa: F401 - likewise
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from hotshotd.brain import clean
 from hotshotd.brain.keywords import default_keywords
 from hotshotd.clock import SystemClock
 from hotshotd.config.schema import MainConfig
@@ -31,6 +32,7 @@ def warm(main: MainConfig) -> None:
     warm_up()
     tls.warm_up()
     default_keywords()
+    clean.warm_up()
     asyncio.run(_run_scheduler())
     try:
         rehearse(main)

@@ -5,12 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cache
 from itertools import count
 from typing import TypeVar
 
 from hotshotd.clock import Clock
-from hotshotd.inference.base import Candidates, Judgement, Moderator, Prompt, Ranker, TextModel
+from hotshotd.inference.base import (
+    Candidates,
+    Captioner,
+    Judgement,
+    Moderator,
+    Painter,
+    Picture,
+    Prompt,
+    Ranker,
+    TextModel,
+    TopicModel,
+    Upscaler,
+)
+from hotshotd.inference.upscale import make_postable
 
 T = TypeVar("T")
 
@@ -20,6 +34,8 @@ SLACK_SECONDS = 30.0
 TEXT_SECONDS = 260.0
 SMALL_SECONDS = 80.0
 LOCAL_SECONDS = 10.0
+#: A picture: made, fetched, and by AI Horde's volunteers.
+PICTURE_SECONDS = 700.0
 
 
 class Calls:
@@ -43,7 +59,8 @@ class Calls:
             finally:
                 self._deadlines.pop(number, None)
 
-        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+        # With the caller's context: what a request is charged goes on the bill of the work that asked for it.
+        return await asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, run)
 
     def close(self) -> None:
         """End the threads; waits for calls under way."""
@@ -92,3 +109,53 @@ class OffLoopModerator:
 
     async def judge(self, text: str) -> Judgement:
         return await self._calls.run(lambda: self._make().judge(text), limit_seconds=SMALL_SECONDS)
+
+
+class OffLoopTopics:
+    """A topic model with an asynchronous face, made when it is first asked."""
+
+    def __init__(self, name: str, make: Callable[[], TopicModel], calls: Calls) -> None:
+        self.name = name
+        self._make = cache(make)
+        self._calls = calls
+
+    async def classify(self, text: str, labels: Sequence[str]) -> dict[str, float]:
+        return await self._calls.run(lambda: self._make().classify(text, labels), limit_seconds=TEXT_SECONDS)
+
+
+class OffLoopCaptioner:
+    """A captioner with an asynchronous face, made when it is first asked."""
+
+    def __init__(self, name: str, make: Callable[[], Captioner], calls: Calls) -> None:
+        self.name = name
+        self._make = cache(make)
+        self._calls = calls
+
+    async def describe(self, url: str) -> str:
+        return await self._calls.run(lambda: self._make().describe(url), limit_seconds=PICTURE_SECONDS)
+
+
+class OffLoopPainter:
+    """A painter with an asynchronous face, made when it is first asked."""
+
+    def __init__(self, name: str, make: Callable[[], Painter], calls: Calls) -> None:
+        self.name = name
+        self._make = cache(make)
+        self._calls = calls
+
+    async def paint(self, prompt: str) -> Picture:
+        return await self._calls.run(lambda: make_postable(self._make().paint(prompt)), limit_seconds=PICTURE_SECONDS)
+
+
+class OffLoopUpscaler:
+    """An upscaler with an asynchronous face, made when it is first asked."""
+
+    def __init__(self, name: str, make: Callable[[], Upscaler], calls: Calls) -> None:
+        self.name = name
+        self._make = cache(make)
+        self._calls = calls
+
+    async def enlarge(self, picture: Picture) -> Picture:
+        return await self._calls.run(
+            lambda: make_postable(self._make().enlarge(picture)), limit_seconds=PICTURE_SECONDS
+        )

@@ -8,35 +8,32 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from functools import cached_property, partial
 from pathlib import Path
 
 from hotshotd import log
-from hotshotd._types import BotName, Role
-from hotshotd.admission import Admission
+from hotshotd._types import BotName
 from hotshotd.brain.editor import Editor
-from hotshotd.brain.fallback import Chain
 from hotshotd.brain.guards import Guards
 from hotshotd.brain.pipeline import Answering
-from hotshotd.brain.ports import AsyncText, Faculties
 from hotshotd.brain.posting import Posting
 from hotshotd.brain.rules import negative_keywords
 from hotshotd.brain.writing import Writer
 from hotshotd.clock import SystemClock
-from hotshotd.config.schema import BotConfig, Fallback, MainConfig
-from hotshotd.config.secrets import Credentials, Secrets
+from hotshotd.config.schema import BotConfig, MainConfig
+from hotshotd.config.secrets import Credentials, Secrets, names_refresh_token
 from hotshotd.errors import ConfigError, SecretMissing
-from hotshotd.inference.base import Endpoint
-from hotshotd.inference.build import build_moderator, build_ranker, build_text_model
-from hotshotd.inference.http import ServiceSession
+from hotshotd.inference.perspective import ends_notice
 from hotshotd.quota.client import QuotaClient
 from hotshotd.reddit.account import AccountCredentials, Sites, client_id_hash
 from hotshotd.reddit.adapter import RedditPlatform
-from hotshotd.worker.calls import Calls, OffLoopModerator, OffLoopRanker, OffLoopText
+from hotshotd.worker.calls import Calls
+from hotshotd.worker.faculties import build_faculties
+from hotshotd.worker.hooks import TokenKeeper, UnreadablePlaces, call_in_loop
 from hotshotd.worker.link import Link
-from hotshotd.worker.worker import EXIT_FATAL, Parts, Worker
+from hotshotd.worker.parts import Parts
+from hotshotd.worker.worker import EXIT_FATAL, Worker
 
 _log = log.get_logger()
 
@@ -88,7 +85,16 @@ def build_parts(config: BotConfig, main: MainConfig, link: Link, *, environ: Map
         client=client_id_hash(account.client_id),
         clock=clock,
     )
-    calls = Calls(clock, threads=(config.reply.parallel if config.reply else 1) + SPARE_THREADS)
+    call = call_in_loop(asyncio.get_running_loop())
+    keeper = TokenKeeper(
+        main.state_dir,
+        config.name,
+        current=account.refresh_token,
+        is_ours=not names_refresh_token(config.reddit),
+        link=link,
+        call=call,
+    )
+    calls = Calls(clock, threads=_count_threads(config))
     platform = RedditPlatform(
         AccountCredentials(
             username=config.reddit.username,
@@ -103,11 +109,19 @@ def build_parts(config: BotConfig, main: MainConfig, link: Link, *, environ: Map
         pace=quota,
         clock=clock,
         log=_log,
+        # A bot that only posts reads no listing.
+        reads_comments=config.reply is not None,
+        reads_submissions=config.reply is not None,
+        on_refresh_token=keeper.keep,
+        on_unreadable=UnreadablePlaces(link=link, call=call).note,
     )
-    builder = _Builder(config, secrets, quota, calls)
-    faculties = builder.build()
+    notice = ends_notice(config.safety.moderators, clock.now())
+    if notice is not None:
+        _log.warning("service.ending", reason=notice)
+    faculties = build_faculties(config, secrets, quota, calls)
     writer = Writer(platform, clock, confirm_after=config.reddit.confirm_after)
     editor = Editor(faculties, negative_keywords(config), clock, link)
+    banned: set[str] = set()
     posting = None
     if config.post is not None:
         posting = Posting(
@@ -125,11 +139,14 @@ def build_parts(config: BotConfig, main: MainConfig, link: Link, *, environ: Map
             news=link,
             guards=Guards(day_start=_midnight(clock.now(), main)),
         )
+    for job in (posting, answering):
+        if job is not None:
+            job.banned = banned
     return Parts(
         config=config,
         zone=main.zone,
         platform=platform,
-        leave=platform.leave,
+        leave=lambda place: _leave(place, banned, platform),
         requests_per_poll=platform.requests_per_poll,
         gate=quota,
         clock=clock,
@@ -141,85 +158,17 @@ def build_parts(config: BotConfig, main: MainConfig, link: Link, *, environ: Map
     )
 
 
-class _Builder:
-    """Makes a bot's services of its configuration and its keys."""
+def _count_threads(config: BotConfig) -> int:
+    """Give the threads for calls that block: a picture may hold one for ten minutes, so it has one of its own."""
+    generating = config.reply.parallel if config.reply else 1
+    has_pictures = config.images.caption != "none" or (config.post is not None and config.post.link_share > 0)
+    return generating + SPARE_THREADS + has_pictures
 
-    def __init__(self, config: BotConfig, secrets: Secrets, admission: Admission, calls: Calls) -> None:
-        self._config = config
-        self._secrets = secrets
-        self._admission = admission
-        self._calls = calls
 
-    @cached_property
-    def _session(self) -> ServiceSession:
-        """One session for all services, made with the first client."""
-        return ServiceSession(admission=self._admission, clock=SystemClock())
-
-    def build(self) -> Faculties:
-        config, reply, post = self._config, self._config.reply, self._config.post
-        missing = self._secrets.missing_optional_roles(config)
-        ranks = reply is not None and Role.RANK not in missing
-        post_backend = None if post is None else post.backend if post.model or reply is None else reply.backend
-        return Faculties(
-            reply=self._chain(reply.backend, reply.model, reply.parameters, reply.fallbacks) if reply else None,
-            post=self._post_text(),
-            gate=self._ranker(config.rank.gate_model) if ranks else None,
-            rank=self._ranker(config.rank.rank_model) if ranks else None,
-            moderators=tuple(self._moderator(name) for name in config.safety.moderators),
-            post_chats=post_backend is not None and config.backends[post_backend].api == "chat",
-        )
-
-    def _post_text(self) -> AsyncText | None:
-        post, reply = self._config.post, self._config.reply
-        if post is None:
-            return None
-        if post.model:
-            return self._chain(post.backend, post.model, post.parameters, post.fallbacks)
-        assert reply is not None, "the loader refuses a bot with no model at all"
-        return self._chain(reply.backend, reply.model, post.parameters, post.fallbacks or reply.fallbacks)
-
-    def _chain(
-        self, backend: str, model: str, parameters: dict[str, object], fallbacks: Sequence[Fallback]
-    ) -> AsyncText:
-        """Give a model, and with it those that are asked when it is unavailable."""
-        first = self._text(backend, model, parameters)
-        others = [self._text(other.backend, other.model, other.parameters or parameters) for other in fallbacks]
-        return Chain([first, *others]) if others else first
-
-    def _text(self, backend: str, model: str, parameters: dict[str, object]) -> OffLoopText:
-        server = self._config.backends[backend]
-        endpoint = self._endpoint("backends", backend, Role.TEXT)
-        make = partial(build_text_model, api=server.api.value, endpoint=endpoint, model=model, parameters=parameters)
-        return OffLoopText(
-            f"{backend}/{model}", lambda: make(session=self._session), self._calls, metered=endpoint.metered
-        )
-
-    def _ranker(self, model: str | None) -> OffLoopRanker | None:
-        if not model:
-            return None
-        endpoint = self._endpoint("backends", self._config.rank.backend, Role.RANK)
-        make = partial(build_ranker, api=self._config.rank.api, endpoint=endpoint, model=model)
-        return OffLoopRanker(f"{endpoint.name}/{model}", lambda: make(session=self._session), self._calls)
-
-    def _moderator(self, name: str) -> OffLoopModerator:
-        kind = "services" if name == "perspective" else "backends"
-        safety = self._config.safety
-        make = partial(
-            build_moderator,
-            name=name,
-            endpoint=self._endpoint(kind, name, Role.MODERATION),
-            threshold=safety.toxicity_threshold,
-            languages=safety.languages,
-        )
-        return OffLoopModerator(name, lambda: make(session=self._session), self._calls)
-
-    def _endpoint(self, kind: str, name: str, role: Role) -> Endpoint:
-        key = self._secrets.resolve_key(self._config, kind, name)
-        if key:
-            log.register_secret(key)
-        server = self._config.services[name] if kind == "services" else self._config.backends[name]
-        metered = kind == "backends" and role is not Role.MODERATION and self._config.backends[name].metered
-        return Endpoint(name=name, url=server.url, key=key, metered=metered, role=role)
+def _leave(place: str, banned: set[str], platform: RedditPlatform) -> None:
+    """Neither read nor write in a place any more."""
+    banned.add(place.casefold())
+    platform.leave(place)
 
 
 def _register(account: Credentials) -> None:

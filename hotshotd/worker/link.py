@@ -21,6 +21,12 @@ _log = get_logger()
 BEAT_SECONDS = 10.0
 #: Seconds that news are gathered before they are sent, so that a burst is one message.
 GATHER_SECONDS = 0.1
+#: Seconds before gathered counts are offered again that a supervisor which does not read could not take.
+RETRY_SECONDS = 1.0
+#: Events that are counted by outcome and reason.
+ENDS = ("item.done", "post.done")
+#: Unsent bytes past which even what should arrive surely is lost: the supervisor does not read.
+MAX_UNSENT_BYTES = 1024 * 1024
 
 
 class Link:
@@ -29,8 +35,9 @@ class Link:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._buffer = LineBuffer()
-        self._cut_off = b""
+        self._unsent = bytearray()
         self._counts: Counter[str] = Counter()
+        self._ends: Counter[tuple[str, str, str]] = Counter()
         self._report: Json = {}
         self._gathering = False
         self._degraded: dict[Role, str] = {}
@@ -47,17 +54,33 @@ class Link:
         self._channel.setblocking(False)
         asyncio.get_running_loop().add_reader(self._channel, self._read, on_command, on_end)
 
-    def send(self, message: Json) -> None:
-        """Send at once. What a supervisor that does not read can't take is lost; it will be killed or die itself."""
-        data = encode(message)
-        try:
-            # A stream may take half a line: the other half goes first, or both lines are spoilt.
-            self._cut_off = self._cut_off[self._channel.send(self._cut_off) :] if self._cut_off else b""
-            if self._cut_off:
-                raise BlockingIOError
-            self._cut_off = data[self._channel.send(data) :]
-        except (BlockingIOError, OSError):
+    def send(self, message: Json) -> bool:
+        """Send at once. What a supervisor that does not read can't take is lost, and False is given.
+
+        Such a supervisor will be killed or die itself.
+        """
+        # A stream may take half a line: the other half goes first, or both lines are spoilt.
+        self._write()
+        if self._unsent:
             _log.debug("link.lost", message_event=message.get("event"))
+            return False
+        try:
+            data = encode(message)
+            self._unsent += data[self._channel.send(data) :]
+        except OSError:
+            _log.debug("link.lost", message_event=message.get("event"))
+            return False
+        return True
+
+    def send_surely(self, message: Json) -> None:
+        """Send at once, or as soon as the supervisor reads again; for what somebody waits for."""
+        if len(self._unsent) > MAX_UNSENT_BYTES:
+            _log.debug("link.lost", message_event=message.get("event"))
+            return
+        self._unsent += encode(message)
+        self._write()
+        if self._unsent:
+            asyncio.get_running_loop().add_writer(self._channel, self._write_on)
 
     def report(self, **facts: Any) -> None:
         """Pass on facts for `status`, such as `next_post_at`; gathered for a moment."""
@@ -67,9 +90,8 @@ class Link:
     def flush(self) -> None:
         """Send what was gathered."""
         self._gathering = False
-        if self._counts:
-            self.send({"event": "counts", "add": dict(self._counts)})
-            self._counts.clear()
+        if self._counts or self._ends:
+            self._flush_counts()
         if self._report:
             self.send({"event": "report", "report": self._report})
             self._report = {}
@@ -102,13 +124,40 @@ class Link:
 
     def event(self, event: str, **facts: object) -> None:
         _log.info(event, **facts)
+        if event in ENDS:
+            self._ends[event, str(facts["outcome"]), str(facts["reason"])] += 1
+            self._gather()
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _gather(self) -> None:
+    def _write(self) -> None:
+        try:
+            while self._unsent:
+                del self._unsent[: self._channel.send(self._unsent)]
+        except BlockingIOError:
+            return
+        except OSError:
+            # Nobody is there any more; the loop learns it from reading.
+            self._unsent.clear()
+
+    def _write_on(self) -> None:
+        self._write()
+        if not self._unsent:
+            asyncio.get_running_loop().remove_writer(self._channel)
+
+    def _flush_counts(self) -> None:
+        ends = [[*end, count] for end, count in self._ends.items()]
+        if self.send({"event": "counts", "add": dict(self._counts), "ends": ends}):
+            self._counts.clear()
+            self._ends.clear()
+        else:
+            # Nothing else tells them again: a counter must not miss what was done.
+            self._gather(RETRY_SECONDS)
+
+    def _gather(self, seconds: float = GATHER_SECONDS) -> None:
         if not self._gathering:
             self._gathering = True
-            asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush)
+            asyncio.get_running_loop().call_later(seconds, self.flush)
 
     def _read(self, on_command: Callable[[Json], None], on_end: Callable[[], None]) -> None:
         try:

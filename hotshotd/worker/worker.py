@@ -8,32 +8,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
-from zoneinfo import ZoneInfo
+from datetime import timedelta
+from typing import Any
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-
-from hotshotd._types import Outcome
 from hotshotd.backoff import Backoff
-from hotshotd.brain.pipeline import ITEM_SECONDS, Answering, Deferred, Found
-from hotshotd.brain.ports import BrainClock
-from hotshotd.brain.posting import RETRY as POST_RETRY
-from hotshotd.brain.posting import Posting
+from hotshotd.brain.pipeline import ITEM_SECONDS, Deferred, Found
 from hotshotd.brain.verdict import Verdict, Why
-from hotshotd.brain.writing import Writer
-from hotshotd.config.schema import BotConfig
 from hotshotd.errors import AuthDead, BotPaused, Down, PlatformError, Refused, Retry
 from hotshotd.log import get_logger
 from hotshotd.memory import trim
-from hotshotd.platform import Item, Kind, Notice, Platform, Reason, Ref
+from hotshotd.platform import Item, Kind, Notice, Reason, Ref
 from hotshotd.wire import Json
-from hotshotd.worker.calls import LOCAL_SECONDS, Calls
+from hotshotd.worker.account import Account
+from hotshotd.worker.calls import LOCAL_SECONDS
+from hotshotd.worker.errands import Errands
 from hotshotd.worker.inbox import Desk
-from hotshotd.worker.link import BEAT_SECONDS, Link
-from hotshotd.worker.schedule import Slot, find_missed, find_next
+from hotshotd.worker.link import BEAT_SECONDS
+from hotshotd.worker.parts import Parts
+from hotshotd.worker.posts import Posts, compute_day_start
+from hotshotd.worker.tasks import WORK, Tasks
+from hotshotd.worker.tidying import Tidying
 
 _log = get_logger()
 
@@ -46,39 +40,12 @@ SEND_SECONDS = 20.0
 #: Seconds a pause waits for a write under way, and a stop, which has 8 s in all.
 PAUSE_WAIT_SECONDS = 30.0
 STOP_WAIT_SECONDS = 6.0
-#: Writes answered with 403 in one place after which the bot stays away from it.
-FORBIDDEN_LIMIT = 2
+
+#: Seconds after which a sign-in that is still under way is told of: the daemon's start does not wait for it any longer.
+SLOW_SIGN_IN_SECONDS = 15.0
 
 _SIGN_IN = Backoff(base_seconds=1.0, cap_seconds=30.0)
 _POLL = Backoff(base_seconds=2.0, cap_seconds=30.0)
-
-
-class Gate(Protocol):
-    """What a pause closes: no request leaves for a service while it is closed."""
-
-    def close_gate(self, *, timeout_seconds: float) -> bool: ...
-
-    def open_gate(self) -> None: ...
-
-    def stretch(self, *, interval_seconds: float, requests_per_poll: int) -> float: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a worker is made of; `entry` puts it together."""
-
-    config: BotConfig
-    zone: ZoneInfo
-    platform: Platform
-    leave: Callable[[str], None]
-    requests_per_poll: int
-    gate: Gate
-    clock: BrainClock
-    calls: Calls
-    link: Link
-    writer: Writer
-    posting: Posting | None
-    answering: Answering | None
 
 
 class Worker:
@@ -91,24 +58,30 @@ class Worker:
         self._clock = parts.clock
         self._link = parts.link
         self._paused = paused
-        self._ready = False
+        self._ready = asyncio.Event()
         self._stopping = False
         self._exit = EXIT_OK
         self._desk = Desk()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(on_dead=self._die)
+        self._account = Account(parts.config, parts.platform, leave=parts.leave, link=parts.link)
+        self._posts = self._make_posts()
+        self._tidying = self._make_tidying()
+        self._errands = Errands(parts, self._posts, self._tasks, is_ready=self._ready, why_quiet=self._tell_why_quiet)
         self._put_back: dict[Ref, Found] = {}
-        self._forbidden: dict[str, int] = {}
         self._has_polled = False
         self._read: list[Item] = []
         self._poll_failures = 0
-        self._post_failures = 0
         self._marking = False
         self._life: asyncio.Task[None] | None = None
-        self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._commands: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "pause": self._pause,
             "resume": self._resume,
             "stop": self._stop,
+        }
+        self._errand_commands: dict[str, Callable[[Json], None]] = {
+            "try": self._errands.begin,
+            "post": self._errands.begin,
+            "drop": self._errands.drop,
         }
 
     async def run(self) -> int:
@@ -122,28 +95,46 @@ class Worker:
             pass
         except AuthDead as exc:
             self._die(str(exc))
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
+        self._tasks.close()
         self._link.flush()
         return self._exit
+
+    def note_forbidden(self, place: str) -> None:
+        """Take note of a write that was answered with 403: the account may be suspended, or banned there."""
+        self._tasks.track(self._account.look_at_ban(place), "look")
 
     # -- life --------------------------------------------------------------------------------
 
     async def _live(self) -> None:
         if self._paused:
             await self._close_gate()
-        await self._patiently(self._sign_in)
-        self._link.send({"event": "signed_in"})
+        await self._sign_in()
         await self._clock.sleep(self._config.reddit.confirm_after[0])
         await self._patiently(self._read_own)
-        self._ready = True
-        self._scheduler.start()
+        self._ready.set()
+        self._tasks.start()
         if not self._paused:
             self._plan_everything()
         await asyncio.Event().wait()
 
-    async def _patiently(self, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Take a step of the start, again and again while Reddit is away."""
+    async def _sign_in(self) -> None:
+        """Sign in, however long it takes; the supervisor is told when it takes long, and when it is done."""
+        slow = asyncio.get_running_loop().call_later(
+            SLOW_SIGN_IN_SECONDS, self._tell_waiting, "signing in: no answer yet, or no room in Reddit's rate"
+        )
+        try:
+            await self._patiently(self._account.sign_in, on_wait=lambda why: self._tell_waiting(f"signing in: {why}"))
+        finally:
+            slow.cancel()
+        self._link.send({"event": "signed_in"})
+
+    def _tell_waiting(self, reason: str) -> None:
+        self._link.send({"event": "waiting", "reason": reason[:500]})
+
+    async def _patiently(
+        self, step: Callable[[], Coroutine[Any, Any, None]], *, on_wait: Callable[[str], None] | None = None
+    ) -> None:
+        """Take a step of the start, again and again while Reddit is away; `on_wait` is told why, each time."""
         failures = 0
         while True:
             try:
@@ -153,31 +144,11 @@ class Worker:
                 failures += 1
                 self._link.trouble(str(exc))
                 _log.warning("worker.waiting", error=str(exc), attempt=failures)
-                await self._look_at_account(exc)
+                if on_wait is not None:
+                    on_wait(str(exc))
+                await self._account.look_after(exc)
                 wait = exc.after if isinstance(exc, Retry) else _SIGN_IN.compute_ceiling(failures)
                 await self._clock.sleep(wait)
-
-    async def _sign_in(self) -> None:
-        identity = await self._platform.whoami()
-        if identity.suspended:
-            raise AuthDead(f"the account u/{identity.name} is suspended; see the messages of that account on Reddit")
-        if identity.name.casefold() != self._config.reddit.username.casefold():
-            raise AuthDead(
-                f"the credentials are those of u/{identity.name}, not of u/{self._config.reddit.username}; "
-                "set reddit.username or the credentials right"
-            )
-
-    async def _look_at_account(self, refusal: PlatformError) -> None:
-        """After a 403 that should not be, see whether the account is suspended: its own listings are refused then.
-
-        Raises:
-            AuthDead: It is.
-        """
-        if isinstance(refusal, Refused) and refusal.forbidden:
-            try:
-                await self._sign_in()
-            except (Down, Retry, Refused):
-                return
 
     async def _read_own(self) -> None:
         """Learn from Reddit what was answered and posted: it is the memory of a bot."""
@@ -188,13 +159,57 @@ class Worker:
         if self._parts.answering:
             own = sorted((*comments, *submissions), key=lambda item: item.created_at)
             self._parts.answering.remember_own(own)
-            self._parts.answering.guards = self._parts.answering.guards.from_own(comments, self._compute_day_start())
+            self._parts.answering.guards = self._parts.answering.guards.from_own(
+                comments, compute_day_start(self._clock.now(), self._parts.zone)
+            )
 
     def _plan_everything(self) -> None:
         if self._parts.answering:
             self._plan_poll(0.0)
-        if self._parts.posting:
-            self._plan_post(catch_up=True)
+        if self._posts:
+            self._posts.plan(catch_up=True)
+        if self._tidying:
+            self._tidying.plan(0.0)
+
+    def _may_work(self) -> bool:
+        return not (self._paused or self._stopping)
+
+    def _tell_why_quiet(self) -> tuple[str, str] | None:
+        """Give a code and a message while nothing may be done."""
+        if self._stopping:
+            return "stopping", "the bot's worker is stopping; nothing was written"
+        if self._paused:
+            return "paused", f"{self._config.name} is paused; nothing was written"
+        return None
+
+    def _make_posts(self) -> Posts | None:
+        parts = self._parts
+        if parts.config.post is None or parts.posting is None:
+            return None
+        return Posts(
+            parts.config.post,
+            parts.posting,
+            clock=parts.clock,
+            zone=parts.zone,
+            tasks=self._tasks,
+            link=parts.link,
+            may_plan=self._may_work,
+        )
+
+    def _make_tidying(self) -> Tidying | None:
+        parts, reply = self._parts, self._config.reply
+        if reply is None or reply.delete_below is None or self._config.dry_run:
+            return None
+        return Tidying(
+            parts.platform,
+            parts.writer,
+            at_or_under=reply.delete_below,
+            poll_seconds=self._config.poll.interval,
+            clock=parts.clock,
+            tasks=self._tasks,
+            link=parts.link,
+            may_work=self._may_work,
+        )
 
     def _beat(self) -> None:
         self._link.send({"event": "beat"})
@@ -219,9 +234,12 @@ class Worker:
     # -- commands ----------------------------------------------------------------------------
 
     def _on_command(self, command: Json) -> None:
-        handle = self._commands.get(str(command.get("op")))
+        op = str(command.get("op"))
+        handle = self._commands.get(op)
         if handle:
-            self._track(handle(), "command")
+            self._tasks.track(handle(), "command")
+        elif op in self._errand_commands:
+            self._errand_commands[op](command)
 
     def _on_supervisor_gone(self) -> None:
         self._end()
@@ -241,7 +259,7 @@ class Worker:
         self._paused = False
         self._parts.gate.open_gate()
         self._parts.writer.open()
-        if not self._ready:
+        if not self._ready.is_set():
             return
         waiting, self._put_back = list(self._put_back.values()), {}
         for found in waiting:
@@ -263,35 +281,18 @@ class Worker:
     async def _quiet(self, wait_seconds: float) -> str | None:
         """Drop what is under way, but for a write; give the write that has no outcome in time, in words."""
         self._parts.writer.close()
-        if self._scheduler.running:
-            self._scheduler.remove_all_jobs()
         writing = self._parts.writer.under_way_task
-        for task in [task for task in self._tasks if task.get_name() == "work" and task is not writing]:
-            task.cancel()
+        self._tasks.drop_work(but=writing)
         if writing is not None:
             await asyncio.wait([writing], timeout=wait_seconds)
         return self._parts.writer.under_way
 
-    def _track(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._untrack)
-        return task
-
-    def _untrack(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (exc := task.exception()) is not None:
-            if isinstance(exc, AuthDead):
-                self._die(str(exc))
-            else:
-                _log.error("worker.task_failed", error=repr(exc), exc_info=exc)
-
     # -- reading -----------------------------------------------------------------------------
 
     def _plan_poll(self, seconds: float) -> None:
-        if not (self._paused or self._stopping):
-            # Not "work": a poll is let end at a pause, for what it has read is not shown again.
-            self._plan("poll", self._poll, self._clock.now() + timedelta(seconds=seconds), task_name="poll")
+        if self._may_work():
+            # Not WORK: a poll is let end at a pause, for what it has read is not shown again.
+            self._tasks.plan("poll", self._poll, self._clock.now() + timedelta(seconds=seconds), task_name="poll")
 
     async def _poll(self) -> None:
         try:
@@ -310,11 +311,23 @@ class Worker:
         except Retry as exc:
             self._plan_poll(exc.after)
         except (Down, Refused) as exc:
-            self._poll_failures += 1
-            self._link.trouble(f"reading: {exc}")
-            _log.warning("poll.failed", error=str(exc), attempt=self._poll_failures)
-            await self._look_at_account(exc)
-            self._plan_poll(max(self._config.poll.interval, _POLL.compute_ceiling(self._poll_failures)))
+            self._note_failed_poll(exc)
+            await self._account.look_after(exc)
+            self._plan_failed_poll()
+        except AuthDead:
+            raise
+        except Exception as exc:  # noqa: BLE001 - a bot that reads no more must not look alive
+            self._note_failed_poll(exc)
+            _log.error("poll.crashed", error=repr(exc), exc_info=exc)
+            self._plan_failed_poll()
+
+    def _note_failed_poll(self, exc: Exception) -> None:
+        self._poll_failures += 1
+        self._link.trouble(f"reading: {exc if isinstance(exc, PlatformError) else repr(exc)}")
+        _log.warning("poll.failed", error=str(exc), attempt=self._poll_failures)
+
+    def _plan_failed_poll(self) -> None:
+        self._plan_poll(max(self._config.poll.interval, _POLL.compute_ceiling(self._poll_failures)))
 
     async def _plan_next_poll(self) -> None:
         seconds = await self._parts.calls.run(
@@ -347,10 +360,10 @@ class Worker:
         self._go_on(Found(item, reason, self._clock.monotonic() + seconds))
 
     def _go_on(self, found: Found) -> None:
-        if self._paused or self._stopping:
-            self._put_back[found.item.ref] = found
+        if self._may_work():
+            self._tasks.track(self._work(found), WORK)
         else:
-            self._track(self._work(found), "work")
+            self._put_back[found.item.ref] = found
 
     async def _work(self, found: Found) -> None:
         answering = self._parts.answering
@@ -391,7 +404,7 @@ class Worker:
     def _mark_soon(self) -> None:
         if not self._marking:
             self._marking = True
-            asyncio.get_running_loop().call_later(0.2, lambda: self._track(self._mark_read(), "mark"))
+            asyncio.get_running_loop().call_later(0.2, lambda: self._tasks.track(self._mark_read(), "mark"))
 
     async def _mark_read(self) -> None:
         self._marking = False
@@ -403,100 +416,3 @@ class Worker:
         except (Retry, Down, Refused):
             # Nothing is lost: they are unread, known as done, and marked after the next poll.
             self._desk.put_back(done)
-
-    # -- posting -----------------------------------------------------------------------------
-
-    def _plan_post(self, *, catch_up: bool) -> None:
-        post, posting = self._config.post, self._parts.posting
-        if post is None or posting is None or self._paused or self._stopping:
-            return
-        now = self._clock.now()
-        slot = None
-        if catch_up:
-            slot = find_missed(
-                post.schedule, now, self._parts.zone, catch_up_seconds=post.catch_up, last_post=posting.last_post_at
-            )
-        slot = slot or find_next(post.schedule, now, self._parts.zone, last_post=posting.last_post_at)
-        if slot is None:
-            return
-        not_before = now + timedelta(
-            seconds=POST_RETRY.compute_ceiling(self._post_failures) if self._post_failures else 0
-        )
-        due = max(slot.due, not_before)
-        self._link.report(next_post_at=due.astimezone(UTC).isoformat(timespec="seconds"))
-        self._plan("post", lambda: self._make_post(slot), due)
-
-    async def _make_post(self, slot: Slot) -> None:
-        posting = self._parts.posting
-        assert posting is not None, "planned only where there is one"
-        try:
-            verdict = await posting.make(slot.key, day_start=self._compute_day_start())
-        except (BotPaused, asyncio.CancelledError):
-            return
-        except AuthDead:
-            raise
-        except Exception as exc:  # noqa: BLE001 - like an item, a post must not end a bot, nor its schedule
-            verdict = self._fail_post(slot, exc)
-        if verdict.why is Why.DRY_RUN:
-            posting.last_post_at = self._clock.now()
-        good = verdict.outcome is Outcome.PUBLISHED or verdict.why is Why.DRY_RUN
-        self._post_failures = 0 if good else self._post_failures + 1
-        self._plan_post(catch_up=False)
-
-    def _fail_post(self, slot: Slot, exc: Exception) -> Verdict:
-        verdict = Verdict.of(Why.ERROR, detail=f"{type(exc).__name__}: {exc}"[:300])
-        _log.error("post.crashed", slot=slot.key, error=verdict.detail, exc_info=exc)
-        self._link.trouble(f"a post failed inside: {verdict.detail}")
-        self._link.event(
-            "post.done",
-            slot=slot.key,
-            outcome=verdict.outcome.value,
-            reason=verdict.why.value,
-            thing=None,
-            detail=verdict.detail,
-        )
-        return verdict
-
-    # -- being forbidden ---------------------------------------------------------------------
-
-    def note_forbidden(self, place: str) -> None:
-        """Take note of a write that was answered with 403: the account may be suspended, or banned there."""
-        self._track(self._look_at_ban(place), "look")
-
-    async def _look_at_ban(self, place: str) -> None:
-        try:
-            await self._sign_in()
-        except (Retry, Down, Refused):
-            return
-        self._forbidden[place] = self._forbidden.get(place, 0) + 1
-        if self._forbidden[place] == FORBIDDEN_LIMIT:
-            self._parts.leave(place)
-            banned = sorted(name for name, times in self._forbidden.items() if times >= FORBIDDEN_LIMIT)
-            _log.error("bot.banned", subreddit=place)
-            self._link.report(banned_in=banned, last_error=f"banned in r/{place}")
-
-    # -- inside ------------------------------------------------------------------------------
-
-    def _plan(
-        self, name: str, job: Callable[[], Coroutine[Any, Any, None]], when: datetime, *, task_name: str = "work"
-    ) -> None:
-        """Run a job once at a time, in place of the one of that name."""
-
-        async def run() -> None:
-            # Awaited without its result, and let go at the worker's end: neither is an error to the scheduler.
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([self._track(job(), task_name)])
-
-        self._scheduler.add_job(
-            run,
-            "date",
-            run_date=when,
-            id=name,
-            replace_existing=True,
-            misfire_grace_time=None,
-            coalesce=True,
-            max_instances=1,
-        )
-
-    def _compute_day_start(self) -> datetime:
-        return self._clock.now().astimezone(self._parts.zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)

@@ -77,6 +77,11 @@ class Recorder:
         self.asks.append(ask)
         return Permit(number=len(self.asks), chars=ask.chars)
 
+    def report_unsent(self, ask: Ask, *, result: Result, error: str) -> None:
+        assert ask.service
+        assert error
+        self.events.append(f"unsent {result}")
+
     def account(self, account: Account) -> None:
         self.events.append(f"account {account.result}")
         self.accounts.append(account)
@@ -252,12 +257,12 @@ def test_post_json__connects_before_it_asks(session: ServiceSession, admission: 
 
 
 def test_post_json__a_refused_connection_costs_nothing(session: ServiceSession, admission: Recorder) -> None:
-    """Nobody listens: leave is not even asked for."""
+    """Nobody listens: leave is not even asked for, but the breakers hear of it."""
     with listen() as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with pytest.raises(InferenceUnavailable, match="nothing answers at its address") as caught:
         post(session, url)
-    assert admission.events == ["check"]
+    assert admission.events == ["check", "unsent failed"]
     assert_discreet(caught.value)
 
 
@@ -559,7 +564,7 @@ def test_tls__refuses_a_stranger_before_asking(session: ServiceSession, admissio
     with serve_tls(certificate, requests=1) as port:
         with pytest.raises(InferenceUnavailable, match="no certificate that is trusted"):
             post(session, f"https://127.0.0.1:{port}")
-    assert admission.events == ["check"]
+    assert admission.events == ["check", "unsent failed"]
 
 
 def test_tls__refuses_another_host(
@@ -570,7 +575,7 @@ def test_tls__refuses_another_host(
     with serve_tls(certificate, requests=1, host="127.0.0.2") as port:
         with pytest.raises(InferenceUnavailable, match="certificate"):
             post(session, f"https://127.0.0.2:{port}")
-    assert admission.events == ["check"]
+    assert admission.events == ["check", "unsent failed"]
 
 
 def test_tls__a_silent_handshake_costs_nothing(admission: Recorder) -> None:
@@ -579,7 +584,7 @@ def test_tls__a_silent_handshake_costs_nothing(admission: Recorder) -> None:
     with listen() as listener:
         with pytest.raises(InferenceUnavailable, match="can't be connected to in time"):
             post(session, f"https://127.0.0.1:{listener.getsockname()[1]}")
-    assert admission.events == ["check"]
+    assert admission.events == ["check", "unsent failed"]
 
 
 def test_warm_up__reads_the_bundle_once() -> None:
@@ -659,7 +664,7 @@ def test_proxy__socks_is_refused_and_not_gone_around(
     monkeypatch.setenv("HTTPS_PROXY", "socks5h://me:word@127.0.0.1:1080")
     with pytest.raises(InferenceUnavailable) as caught:
         post(session, "https://service.test")
-    assert admission.events == ["check"]
+    assert admission.events == ["check", "unsent failed"]
     assert "word" not in str(caught.value)
     assert caught.value.__cause__ is None
 

@@ -143,7 +143,7 @@ class TestSigningIn:
         reddit = sign_in(server, sessions, username=None, password=None, redirect_uri="http://127.0.0.1:1/back")
         url = reddit.auth.url(scopes=["*"], state="s1", duration="permanent")
         page = sessions[0].get(url + "&sandbox_user=Bot", allow_redirects=False)
-        code = page.headers["location"].partition("code=")[2]
+        code = page.headers["location"].partition("code=")[2].removesuffix("#_")
         assert "state=s1" in page.headers["location"]
         assert reddit.auth.authorize(code)
         assert reddit.user.me().name == "Bot"

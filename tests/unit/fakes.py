@@ -11,9 +11,10 @@ from typing import Any
 from virtual import VirtualClock
 
 from hotshotd._types import Chars, Role
+from hotshotd.admission import charge
 from hotshotd.config.schema import BotConfig
 from hotshotd.errors import Unknown
-from hotshotd.inference.base import Candidates, Judgement, Prompt
+from hotshotd.inference.base import Candidates, Judgement, Picture, Prompt
 from hotshotd.platform import Author, Draft, Identity, Item, Kind, Limits, Notice, Ref, Thread
 
 #: A write that arrives although its answer is lost, and one that is lost on its way.
@@ -43,6 +44,9 @@ class MemoryPlatform:
         self.threads: dict[Ref, Thread] = {}
         self.marked: list[Ref] = []
         self.blocked: list[str] = []
+        self.found: dict[str, Item] = {}
+        self.drafts: list[Draft] = []
+        self.deleted: list[Ref] = []
 
     def times(self, name: str) -> list[float]:
         """Give when a call was made, in seconds from the start."""
@@ -85,6 +89,7 @@ class MemoryPlatform:
 
     async def post(self, draft: Draft) -> Ref:
         def write() -> Ref:
+            self.drafts.append(draft)
             ref = Ref(f"t3_own{len(self.submissions)}")
             made = Item(ref, Kind.SUBMISSION, self._me, draft.text, draft.place, self._clock.now(), title=draft.title)
             self.submissions.append(made)
@@ -94,13 +99,15 @@ class MemoryPlatform:
 
     async def delete(self, ref: Ref) -> None:
         await self._step("delete", ref)
+        self.deleted.append(ref)
 
     async def block(self, author: Author) -> None:
         await self._step("block", author.name)
         self.blocked.append(author.key)
 
     async def resolve(self, url: str) -> Item:
-        raise NotImplementedError(url)
+        await self._step("resolve", url)
+        return self.found[url]
 
     def close(self) -> None:
         """Nothing is open."""
@@ -130,18 +137,23 @@ class ScriptedText:
     name = "text"
     metered = True
 
-    def __init__(self, *script: str | tuple[str, ...] | Exception, seconds: float = 1.0) -> None:
-        self._script = list(script)
+    def __init__(
+        self, *script: str | tuple[str, ...] | Exception, seconds: float = 1.0, of_messages: bool = False
+    ) -> None:
+        self.script = list(script)
         self._seconds = seconds
+        self._of_messages = of_messages
         self.prompts: list[Prompt] = []
 
     async def generate(self, prompt: Prompt, *, limit_seconds: float | None = None) -> Candidates:
         self.prompts.append(prompt)
         await asyncio.sleep(self._seconds)
-        entry = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        entry = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if isinstance(entry, Exception):
             raise entry
-        return Candidates((entry,) if isinstance(entry, str) else entry, Chars(len(prompt.text)), "fake", "model")
+        texts = (entry,) if isinstance(entry, str) else entry
+        charge(len(prompt.text))
+        return Candidates(texts, Chars(len(prompt.text)), "fake", "model", of_messages=self._of_messages)
 
 
 class ScriptedRanker:
@@ -163,9 +175,8 @@ class ScriptedRanker:
 class ScriptedModerator:
     """`AsyncModerator`: refuses texts that hold one of the words; raises the script's errors first."""
 
-    name = "moderator"
-
-    def __init__(self, *bad_words: str, errors: Iterable[Exception] = ()) -> None:
+    def __init__(self, *bad_words: str, errors: Iterable[Exception] = (), name: str = "moderator") -> None:
+        self.name = name
         self._bad_words = bad_words
         self._errors = list(errors)
         self.asked: list[str] = []
@@ -175,6 +186,63 @@ class ScriptedModerator:
         if self._errors:
             raise self._errors.pop(0)
         return Judgement(not any(word in text for word in self._bad_words), self.name, "TOXICITY 0.95")
+
+
+class ScriptedTopics:
+    """`AsyncTopics`: scores by text, or an error for all."""
+
+    name = "topics"
+
+    def __init__(self, scores: dict[str, dict[str, float]] | Exception) -> None:
+        self._scores = scores
+        self.asked: list[tuple[str, tuple[str, ...]]] = []
+
+    async def classify(self, text: str, labels: Sequence[str]) -> dict[str, float]:
+        self.asked.append((text, tuple(labels)))
+        if isinstance(self._scores, Exception):
+            raise self._scores
+        return self._scores[text]
+
+
+class ScriptedCaptioner:
+    """`AsyncCaptioner`: gives the script's entries in order, or raises them; the last one for ever."""
+
+    name = "captioner"
+
+    def __init__(self, *script: str | Exception) -> None:
+        self._script = list(script)
+        self.asked: list[str] = []
+
+    async def describe(self, url: str) -> str:
+        self.asked.append(url)
+        await asyncio.sleep(1.0)
+        entry = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        if isinstance(entry, Exception):
+            raise entry
+        return entry
+
+
+class ScriptedPictures:
+    """`AsyncPainter` and `AsyncUpscaler`: the script's entries in order, the last one for ever."""
+
+    name = "pictures"
+
+    def __init__(self, *script: Picture | Exception) -> None:
+        self._script = list(script)
+        self.asked: list[str | Picture] = []
+
+    async def paint(self, prompt: str) -> Picture:
+        return self._take(prompt)
+
+    async def enlarge(self, picture: Picture) -> Picture:
+        return self._take(picture)
+
+    def _take(self, what: str | Picture) -> Picture:
+        self.asked.append(what)
+        entry = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        if isinstance(entry, Exception):
+            raise entry
+        return entry
 
 
 class Diary:

@@ -18,10 +18,10 @@ FLOORS = {
     "errors": 0, "_types": 0, "clock": 0, "backoff": 0, "memory": 0,
     "log": 1, "loop": 1, "systemd": 1, "wire": 1,
     "platform": 2, "admission": 2, "config": 2,
-    "quota": 3, "inference": 3, "reddit": 3,
+    "quota": 3, "inference": 3, "reddit": 3, "importing": 3,
     "brain": 4,
     "worker": 5,
-    "supervisor": 6, "control": 6,
+    "supervisor": 6, "control": 6, "doctor": 6,
     "cli": 7, "__main__": 8,
 }  # fmt: skip
 

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from fakes import (
     VANISHES,
-    Diary,
-    MemoryPlatform,
     ScriptedModerator,
     ScriptedRanker,
     ScriptedText,
     both,
-    make_comment,
-    make_config,
 )
-from virtual import VirtualClock, run
+from stage import GOOD, Stage, perform
 
 from hotshotd._types import Outcome, Role
-from hotshotd.brain.editor import Editor
 from hotshotd.brain.ends import ENDING_ERRORS, GaveUp, end_of, give_up
-from hotshotd.brain.guards import Guards
-from hotshotd.brain.pipeline import DEFER_SECONDS, Answering, Deferred, Found
-from hotshotd.brain.ports import Faculties
-from hotshotd.brain.rules import negative_keywords
-from hotshotd.brain.verdict import Verdict, Why
-from hotshotd.brain.writing import DeadlinePassed, Writer
+from hotshotd.brain.pipeline import DEFER_SECONDS, Deferred, Found
+from hotshotd.brain.verdict import Why
+from hotshotd.brain.writing import DeadlinePassed
 from hotshotd.errors import (
     AuthDead,
     BotPaused,
@@ -39,90 +30,21 @@ from hotshotd.errors import (
     InferenceNonsense,
     InferenceRejected,
     InferenceUnavailable,
+    PaceExceeded,
     QuotaExceeded,
     QuotaUnavailable,
     Refused,
     Retry,
     Unknown,
 )
-from hotshotd.platform import Author, Item, Kind, Reason, Ref, Thread
+from hotshotd.platform import Author, Kind, Reason, Ref, Thread
 
-GOOD = "It is forty metres high, and I climb it every day."
 OTHER = "Nobody ever counted the steps, but my knees have an opinion."
 THIRD = "The old keeper used to say that the sea decides such things."
 LATER = datetime(2026, 11, 25, tzinfo=UTC)
 OVER_BUDGET = QuotaExceeded("no characters left", cost=10, left=0, resets_at=LATER)
 UNAVAILABLE = InferenceUnavailable("overloaded")
 TOO_LONG = InferenceRejected("too long", status=400, too_long=True)
-
-
-@dataclass
-class Stage:
-    """A bot with everything around it in the test's hands."""
-
-    clock: VirtualClock
-    platform: MemoryPlatform
-    text: ScriptedText
-    moderator: ScriptedModerator
-    diary: Diary
-    writer: Writer
-    answering: Answering
-
-    def comment(self, ref: str = "t1_one", **changes: Any) -> Item:
-        """Give a comment under the bot's own post, that it must answer; its thread can be read."""
-        changes = {"created_at": self.clock.now() + timedelta(seconds=1), **changes}
-        item = make_comment(self.clock, ref, **changes)
-        top = Item(
-            Ref("t3_mine"),
-            Kind.SUBMISSION,
-            Author("BotName"),
-            "Ask me.",
-            "bots",
-            self.clock.now(),
-            title="I keep a light",
-        )
-        self.platform.threads[item.ref] = Thread(top, ())
-        return item
-
-    async def handle(self, item: Item, *, reason: Reason | None = None, seconds: float = 900.0) -> Verdict | Deferred:
-        return await self.answering.handle(Found(item, reason, self.clock.monotonic() + seconds))
-
-    def ends(self) -> list[tuple[object, object]]:
-        return self.diary.ends("item.done")
-
-
-def perform(
-    act: Callable[[Stage], Coroutine[Any, Any, None]],
-    *,
-    text: ScriptedText | None = None,
-    moderator: ScriptedModerator | None = None,
-    gate: ScriptedRanker | None = None,
-    ranker: ScriptedRanker | None = None,
-    reply: dict[str, Any] | None = None,
-    **config_keys: Any,
-) -> None:
-    """Run `act` on a stage of its own."""
-
-    async def main() -> None:
-        config = make_config(reply={"backend": "ollama", "model": "m"} | (reply or {}), **config_keys)
-        clock, diary = VirtualClock(), Diary()
-        platform = MemoryPlatform(clock)
-        model, judge = text or ScriptedText(GOOD), moderator or ScriptedModerator()
-        faculties = Faculties(model, None, gate, ranker, (judge,))
-        writer = Writer(platform, clock, confirm_after=(2.0, 10.0))
-        answering = Answering(
-            config,
-            platform=platform,
-            faculties=faculties,
-            writer=writer,
-            editor=Editor(faculties, negative_keywords(config), clock, diary),
-            clock=clock,
-            news=diary,
-            guards=Guards(clock.now().replace(hour=0)),
-        )
-        await act(Stage(clock, platform, model, judge, diary, writer, answering))
-
-    run(main())
 
 
 def test_handle__answers_a_comment_on_an_own_post() -> None:
@@ -486,6 +408,22 @@ def test_inbox__is_deferred_by_what_the_platform_asks_for() -> None:
     perform(act)
 
 
+def test_inbox__whom_the_pace_keeps_waiting_is_answered_when_it_allows() -> None:
+    """Somebody who spoke to the bot waits for the hour that the refusal names; a stranger is skipped."""
+
+    async def act(stage: Stage) -> None:
+        opens = stage.clock.now() + timedelta(hours=2)
+        stage.text.script = [PaceExceeded("its even pace", cost=9, left=0, resets_at=opens), GOOD]
+        end = await stage.handle(stage.comment(), reason=Reason.POST_REPLY, seconds=86_400.0)
+        assert isinstance(end, Deferred)
+        assert (end.why, round(end.seconds)) == (Why.PACE, 7_199)
+        stage.text.script = [PaceExceeded("its even pace", cost=9, left=0, resets_at=opens)]
+        await stage.handle(stage.comment("t1_two"))
+        assert stage.ends() == [("skipped", "pace")]
+
+    perform(act)
+
+
 def test_inbox__an_item_without_time_for_another_round_has_failed() -> None:
     """Deferred past its deadline would be never."""
 
@@ -524,7 +462,7 @@ def test_prompt__that_stays_too_long_fails_the_item() -> None:
 
     async def act(stage: Stage) -> None:
         await stage.handle(stage.comment(text="How high is the tower? " * 60))
-        assert stage.ends() == [("failed", "model_refused")]
+        assert stage.ends() == [("failed", "too_long")]
         assert len(stage.text.prompts) == 2
 
     perform(act, text=ScriptedText(TOO_LONG))
@@ -540,7 +478,8 @@ def test_prompt__that_stays_too_long_fails_the_item() -> None:
         (BreakerOpen("x", retry_after=9, gone=True), Outcome.FAILED, Why.MODEL_GONE, True),
         (UNAVAILABLE, Outcome.FAILED, Why.MODEL_UNAVAILABLE, True),
         (InferenceNonsense("x"), Outcome.FAILED, Why.MODEL_UNAVAILABLE, False),
-        (TOO_LONG, Outcome.FAILED, Why.MODEL_REFUSED, False),
+        (TOO_LONG, Outcome.FAILED, Why.TOO_LONG, False),
+        (InferenceRejected("bad", status=400), Outcome.FAILED, Why.MODEL_REFUSED, False),
         (DeadlinePassed("x"), Outcome.FAILED, Why.DEADLINE, False),
         (Refused("x", why="locked"), Outcome.FAILED, Why.REFUSED, False),
         (Unknown("x"), Outcome.FAILED, Why.UNKNOWN_OUTCOME, False),

@@ -8,14 +8,25 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from fakes import ARRIVES, VANISHES, Diary, MemoryPlatform, ScriptedModerator, ScriptedText, make_config
+from fakes import (
+    ARRIVES,
+    VANISHES,
+    Diary,
+    MemoryPlatform,
+    ScriptedModerator,
+    ScriptedPictures,
+    ScriptedText,
+    make_config,
+)
 from virtual import NOON, VirtualClock, run
 
+from hotshotd._types import Role
 from hotshotd.brain.editor import Editor
 from hotshotd.brain.ports import Faculties
 from hotshotd.brain.posting import Posting
 from hotshotd.brain.rules import negative_keywords
-from hotshotd.brain.verdict import Verdict
+from hotshotd.brain.trace import Step
+from hotshotd.brain.verdict import Verdict, Why
 from hotshotd.brain.writing import Writer
 from hotshotd.errors import (
     AuthDead,
@@ -28,6 +39,7 @@ from hotshotd.errors import (
     Refused,
     Retry,
 )
+from hotshotd.inference.base import Picture
 from hotshotd.platform import Author, Item, Kind, Ref
 
 TITLE = "I keep a lighthouse, ask me anything"
@@ -69,6 +81,7 @@ def perform(
     *script: str | tuple[str, ...] | Exception,
     chats: bool = False,
     moderator: ScriptedModerator | None = None,
+    faculties: dict[str, Any] | None = None,
     post: dict[str, Any] | None = None,
     **config_keys: Any,
 ) -> None:
@@ -78,12 +91,13 @@ def perform(
         basics = {"schedule": ["12:00"], "backend": "ollama", "model": "m"}
         config = make_config(post=basics | (post or {}), **config_keys)
         clock, diary = VirtualClock(), Diary()
-        platform, text = MemoryPlatform(clock), ScriptedText(*script, seconds=0)
-        faculties = Faculties(None, text, None, None, (moderator or ScriptedModerator(),), post_chats=chats)
+        platform, text = MemoryPlatform(clock), ScriptedText(*script, seconds=0, of_messages=chats)
+        judges = (moderator or ScriptedModerator(),)
+        services = Faculties(None, text, None, None, judges, post_chats=chats, **(faculties or {}))
         writer = Writer(platform, clock, confirm_after=(2.0, 10.0))
-        editor = Editor(faculties, negative_keywords(config), clock, diary)
+        editor = Editor(services, negative_keywords(config), clock, diary)
         posting = Posting(
-            config, platform=platform, faculties=faculties, writer=writer, editor=editor, clock=clock, news=diary
+            config, platform=platform, faculties=services, writer=writer, editor=editor, clock=clock, news=diary
         )
         await act(Stage(clock, platform, text, diary, writer, posting))
 
@@ -288,3 +302,132 @@ def test_make__a_pause_or_a_dead_account_is_no_end(error: Exception) -> None:
         assert stage.diary.events == []
 
     perform(act, error)
+
+
+PNG = Picture(b"\x89PNG small", "png")
+LARGE = Picture(b"\x89PNG large", "png")
+LINK = f" r/bots|><|sot|>{TITLE}<|eot|><|sol|>https://x.example<|eol|><|eols|>"
+
+
+def test_picture__is_made_of_the_title_that_passed() -> None:
+    """Title first; the moderator sees it once, the painter gets it, and only the picture goes up with it."""
+    painter, judge = ScriptedPictures(PNG), ScriptedModerator()
+
+    async def act(stage: Stage) -> None:
+        await stage.make()
+        (draft,) = stage.platform.drafts
+        assert (draft.title, draft.text, draft.picture, draft.picture_name) == (TITLE, "", PNG.data, "picture.png")
+        assert [prompt.text for prompt in stage.text.prompts] == ["<|sols"]
+        assert painter.asked == [TITLE]
+        assert judge.asked == [TITLE]
+
+    perform(act, LINK, faculties={"paint": painter}, moderator=judge, post={"link_share": 1.0})
+
+
+def test_picture__of_a_refused_title_is_never_made() -> None:
+    """A picture's prompt is moderated before it is sent."""
+    painter = ScriptedPictures(PNG)
+
+    async def act(stage: Stage) -> None:
+        await stage.make()
+        assert stage.ends() == [("rejected", "moderation")]
+        assert painter.asked == []
+
+    perform(
+        act,
+        LINK,
+        faculties={"paint": painter},
+        moderator=ScriptedModerator("lighthouse"),
+        post={"link_share": 1.0, "tries": 1},
+    )
+
+
+def test_picture__is_enlarged_where_that_works() -> None:
+    """Without its upscaler the picture goes up as it is, and the role counts as degraded."""
+
+    async def works(stage: Stage) -> None:
+        await stage.make()
+        assert stage.platform.drafts[0].picture == LARGE.data
+
+    async def fails(stage: Stage) -> None:
+        await stage.make()
+        assert stage.platform.drafts[0].picture == PNG.data
+        assert stage.diary.without[Role.UPSCALE] == "pictures: overloaded"
+
+    post = {"link_share": 1.0}
+    perform(works, LINK, faculties={"paint": ScriptedPictures(PNG), "upscale": ScriptedPictures(LARGE)}, post=post)
+    perform(fails, LINK, faculties={"paint": ScriptedPictures(PNG), "upscale": ScriptedPictures(AWAY)}, post=post)
+
+
+@pytest.mark.parametrize(
+    ("script", "tries", "end", "with_picture"),
+    [
+        ([AWAY, PNG], 3, ("published", "scheduled"), True),
+        ([AWAY, AWAY, PNG], 3, ("published", "scheduled"), False),
+        ([InferenceGone("ended", status=410)], 3, ("published", "scheduled"), False),
+        ([AWAY], 1, ("failed", "picture_unavailable"), None),
+    ],
+)
+def test_picture__goes_on_with_less(
+    script: list[Any], tries: int, end: tuple[str, str], with_picture: bool | None
+) -> None:
+    """A passing failure is tried again; a service that is gone, or a last try, makes a text of the post."""
+
+    async def act(stage: Stage) -> None:
+        await stage.make()
+        assert stage.ends() == [end]
+        assert [draft.picture is not None for draft in stage.platform.drafts] == (
+            [] if with_picture is None else [with_picture]
+        )
+        assert stage.platform.submissions == [] or stage.platform.submissions[0].title == TITLE
+
+    perform(act, SSI, faculties={"paint": ScriptedPictures(*script)}, post={"link_share": 1.0, "tries": tries})
+
+
+def test_picture__share_is_kept_and_repeats() -> None:
+    """About the share of the slots, the same ones each time."""
+
+    def count() -> list[bool]:
+        drawn: list[bool] = []
+
+        async def act(stage: Stage) -> None:
+            for hour in range(200):
+                wants = stage.posting._wants_picture(f"{hour}")
+                drawn.append(wants)
+
+        perform(act, SSI, faculties={"paint": ScriptedPictures(PNG)}, post={"link_share": 0.3})
+        return drawn
+
+    first = count()
+    assert first == count()
+    assert 40 < sum(first) < 80
+
+
+def test_chat_fallback__of_a_fine_tuned_model_is_shown_the_backstory() -> None:
+    """A chat model does not know ssi-bot's marks: it is given messages, and its answer read as such."""
+
+    async def act(stage: Stage) -> None:
+        await stage.make()
+        assert stage.published() == [(TITLE, BODY)]
+        (prompt,) = stage.text.prompts
+        assert prompt.text == "<|soss"
+        assert "lighthouse" in prompt.messages[0].text
+
+    perform(act, CHAT, chats=True, post={"format": "ssi"})
+
+
+def test_make__dry_run_by_hand_shows_the_post_and_makes_none() -> None:
+    """`post --dry-run`: title and text are told, with what the model was charged."""
+
+    async def act(stage: Stage) -> None:
+        steps: list[Step] = []
+        verdict = await stage.posting.make("manual", day_start=NOON, dry_run=True, tell=steps.append)
+        assert verdict.why is Why.DRY_RUN
+        assert stage.platform.drafts == []
+        assert [(step.name, step.text) for step in steps if step.name in ("title", "text")] == [
+            ("title", TITLE),
+            ("text", BODY),
+        ]
+        assert {step.name: step.cost for step in steps if step.cost} == {"candidates": len("<|soss")}
+
+    perform(act, SSI)

@@ -157,24 +157,7 @@ FAULTS = {
         "10: reply.parameters.prompt: is set by the daemon",
     ),
     "moderator": (REPLY.replace("[openai]", "[opnai]"), "9: safety.moderators[0]: must be 'perspective', 'openai'"),
-    "old program's file": ("bot_username: x\nbot_subreddit: y\n", "1: (file): is a file of HotShotBot"),
     "syntax": ("a: [\n", "2: (file): is not YAML"),
-}
-
-#: Features of the contract that are refused until they are built.
-NOT_YET = {
-    "images.caption": "images: {caption: azure}",
-    "images.upscale": "images: {upscale: pillow}",
-    "images.generate_model": "images: {generate_model: x/y}",
-    "post.link_share": "post: {schedule: ['09:00'], link_share: 0.1}",
-    "rank.api": "rank: {api: judge, backend: groq}",
-    "post.backend": "post: {schedule: ['09:00'], backend: horde, model: m}",
-    "post.fallbacks[0].backend": "post: {schedule: ['09:00'], fallbacks: [{backend: horde}]}",
-}
-NOT_YET_IN_REPLY = {
-    "reply.topics": "topics: [sea], topic_model: m",
-    "reply.avoid_topics": "avoid_topics: [sea], topic_model: m",
-    "reply.delete_below": "delete_below: -3",
 }
 
 
@@ -187,34 +170,7 @@ def test_load_all__names_file_line_and_key(text: str, expected: str, faults_of: 
     assert "hunter2" not in told[0]
 
 
-@pytest.mark.parametrize(("key", "text"), NOT_YET.items(), ids=NOT_YET)
-def test_load_all__refuses_what_is_not_built(key: str, text: str, faults_of: Callable[[str], list[str]]) -> None:
-    """A feature that would silently do nothing is refused instead."""
-    told = faults_of(REPLY + text + "\n")
-    assert len(told) == 1, told
-    assert told[0].startswith(f"bots.d/keeper.yaml:11: {key}: ")
-    assert "is not part of this release yet" in told[0]
-
-
-@pytest.mark.parametrize(("key", "text"), NOT_YET_IN_REPLY.items(), ids=NOT_YET_IN_REPLY)
-def test_load_all__refuses_replies_that_are_not_built(
-    key: str, text: str, faults_of: Callable[[str], list[str]]
-) -> None:
-    """The same inside `reply:`."""
-    told = faults_of(REPLY.replace("model: m", f"model: m, {text}"))
-    assert [line.partition(": ")[2].partition(":")[0] for line in told] == [key]
-    assert "is not part of this release yet" in told[0]
-
-
-@pytest.mark.parametrize("moderator", ["hf", "chat", "local"])
-def test_load_all__refuses_moderators_that_are_not_built(moderator: str, faults_of: Callable[[str], list[str]]) -> None:
-    """A moderator that does not exist can't pass anything."""
-    told = faults_of(REPLY.replace("[openai]", f"[openai, {moderator}], chat_backend: groq, chat_model: m"))
-    assert len(told) == 1
-    assert "safety.moderators[1]: this moderator is not part of this release yet" in told[0]
-
-
-def test_load_all__defaults_of_what_is_not_built_are_no_fault(faults_of: Callable[[str], list[str]]) -> None:
+def test_load_all__written_defaults_are_no_fault(faults_of: Callable[[str], list[str]]) -> None:
     """Writing down the default turns nothing on."""
     extra = "images: {caption: none, upscale: none, generate_model: null}\nrank: {api: hf}\n"
     text = REPLY.replace("[openai]", "[openai, perspective], opt_out: true").replace(
@@ -748,3 +704,26 @@ def test_load_bot__reads_one_file(folder: Any) -> None:
     assert load.bot.name == BotName("solo")
     assert load.bot.place("reply", "chance").line == 10
     assert load.faults == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    {
+        "rank.backend": "rank: {backend: horde}",
+        "safety.hf_backend": "safety: {moderators: [hf], hf_backend: horde}",
+        "safety.chat_backend": "safety: {moderators: [chat], chat_backend: horde, chat_model: m}",
+        "reply.topic_backend": "reply: {model: m, topics: [ducks], topic_backend: horde, topic_model: m}",
+    }.items(),
+)
+def test_load_all__horde_does_not_judge(key: str, text: str, faults_of: Callable[[str], list[str]]) -> None:
+    """AI Horde makes texts and pictures; who ranks, moderates or tells topics speaks otherwise, and that is said."""
+    block = text.partition(":")[0]
+    told = faults_of("".join(line for line in REPLY.splitlines(True) if not line.startswith(f"{block}:")) + text + "\n")
+    assert len(told) == 1, told
+    assert f": {key}: has api horde, but " in told[0]
+
+
+def test_load_all__horde_writes(faults_of: Callable[[str], list[str]]) -> None:
+    """It is a backend of posts and replies, or the next one after another; a fallback on it needs no model."""
+    text = REPLY.replace("backend: groq, model: m", "backend: horde, model: any, fallbacks: [{backend: horde}]")
+    assert not faults_of(text + "post: {schedule: ['09:00'], backend: horde, model: m}\n")

@@ -151,3 +151,40 @@ def test_request__does_not_wait_for_ever(tmp_path: Path) -> None:
         ControlClient(tmp_path / "s").request({"op": "status"}, timeout_seconds=0.01)
     listener.close()
     assert not isinstance(caught.value, DaemonNotRunning)
+
+
+# -- long commands -----------------------------------------------------------------------------
+
+STEP = b'{"id": 1, "step": {"name": "a"}}\n'
+REPLY = b'{"id": 1, "ok": true, "data": {"c": 1}}\n'
+
+
+def test_steps__are_handed_on_as_they_come(answer_with: Callable[[bytes], ControlClient]) -> None:
+    """Any number of them before the reply; the reply is that of a short command."""
+    client = answer_with(STEP + STEP.replace(b'"a"', b'"b"') + REPLY)
+    steps: list[object] = []
+    assert client.request({"op": "status"}, on_step=steps.append) == {"c": 1}
+    assert steps == [{"name": "a"}, {"name": "b"}]
+
+
+def test_steps__that_nobody_asked_for_are_passed_over(answer_with: Callable[[bytes], ControlClient]) -> None:
+    """Neither they nor a step that is none are taken for the reply."""
+    assert answer_with(STEP + b'{"id": 1, "step": 5}\n' + REPLY).request({"op": "status"}) == {"c": 1}
+
+
+def test_steps__a_daemon_that_goes_away_after_one_is_noticed(answer_with: Callable[[bytes], ControlClient]) -> None:
+    """At its end of file, not at the end of the time limit."""
+    steps: list[object] = []
+    with pytest.raises(DaemonNotRunning, match="went away"):
+        answer_with(STEP).request({"op": "status"}, on_step=steps.append)
+    assert steps == [{"name": "a"}]
+
+
+def test_steps__what_the_taker_raises_is_not_the_daemons_fault(answer_with: Callable[[bytes], ControlClient]) -> None:
+    """A pipe that is closed on our side is no daemon that went away."""
+
+    def raise_pipe(_step: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        answer_with(STEP).request({"op": "status"}, on_step=raise_pipe)

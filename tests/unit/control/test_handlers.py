@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,17 +18,21 @@ class FakeDaemon:
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any, dict[str, Any]]] = []
         self.error: Exception | None = None
+        self.dropped: list[str] = []
 
     def __getattr__(self, op: str) -> Any:
-        if op not in COMMANDS:
+        if op not in {*COMMANDS, "try_thing", "make_post"}:
             raise AttributeError(op)
 
-        def call(names: Any, **settings: Any) -> None:
-            facts = {key: value for key, value in settings.items() if key not in ("reply", "fail")}
+        def call(names: Any, **settings: Any) -> Any:
+            facts = {key: value for key, value in settings.items() if key not in ("reply", "fail", "step")}
             self.calls.append((op, names, facts))
             if self.error:
                 raise self.error
+            if "step" in settings:
+                settings["step"]({"name": op})
             settings["reply"]({"done": op})
+            return lambda: self.dropped.append(op)
 
         return call
 
@@ -55,6 +60,7 @@ def daemon() -> FakeDaemon:
         ({"op": "quota", "bot": "a"}, ("quota", "a", {})),
         ({"op": "reload"}, ("reload", None, {})),
         ({"op": "reload", "bot": "a"}, ("reload", "a", {})),
+        ({"op": "token", "bot": "a", "token": "t-1"}, ("token", "a", {"token": "t-1"})),
         ({"op": "restart", "bot": "a"}, ("restart", "a", {})),
         ({"op": "pause", "bots": None}, ("pause", None, {"until": None, "reason": ""})),
         ({"op": "pause", "bots": []}, ("pause", [], {"until": None, "reason": ""})),
@@ -64,6 +70,9 @@ def daemon() -> FakeDaemon:
         ),
         ({"op": "pause", "bots": ["a"], "reason": "x" * 300}, ("pause", ["a"], {"until": None, "reason": "x" * 200})),
         ({"op": "resume", "bots": ["a"]}, ("resume", ["a"], {})),
+        ({"op": "try", "bot": "a", "url": "t3_b"}, ("try_thing", "a", {"url": "t3_b"})),
+        ({"op": "post", "bot": "a"}, ("make_post", "a", {"dry_run": False})),
+        ({"op": "post", "bot": "a", "dry_run": True}, ("make_post", "a", {"dry_run": True})),
     ],
 )
 def test_request__becomes_its_call(daemon: FakeDaemon, request_: dict[str, Any], call: Any) -> None:
@@ -83,6 +92,14 @@ def test_request__becomes_its_call(daemon: FakeDaemon, request_: dict[str, Any],
         ({"op": "status", "bots": "a"}, "`bots` must be a list"),
         ({"op": "pause", "bots": ["a", 1]}, "`bots` must be a list of texts"),
         ({"op": "resume", "bots": {"a": 1}}, "`bots` must be a list"),
+        ({"op": "try", "url": "t3_b"}, "`bot` is missing"),
+        ({"op": "try", "bot": "a"}, "`url` must be a text"),
+        ({"op": "try", "bot": "a", "url": " "}, "`url` must be a text"),
+        ({"op": "try", "bot": "a", "url": ["t3_b"]}, "`url` must be a text"),
+        ({"op": "try", "bot": "a", "url": "x" * 2001}, "`url` is longer than 2000 characters"),
+        ({"op": "post", "dry_run": True}, "`bot` is missing"),
+        ({"op": "post", "bot": "a", "dry_run": 1}, "`dry_run` must be true or false"),
+        ({"op": "post", "bot": "a", "dry_run": "no"}, "`dry_run` must be true or false"),
         ({"op": "pause", "bots": ["a"], "until": "soon"}, "`until` must be an ISO 8601 time"),
         ({"op": "pause", "bots": ["a"], "until": 5}, "`until` must be an ISO 8601 time"),
         ({"op": "pause", "bots": ["a"], "until": "2026-11-24T10:00:00"}, "`until` must name its zone"),
@@ -104,7 +121,7 @@ def test_unknown_command__names_the_known(daemon: FakeDaemon, op: Any) -> None:
     """Also an `op` that is no text."""
     [(code, text)] = Asked(daemon, {"op": op}).failures
     assert code == "unknown_command"
-    assert "pause, quota, reload, restart, resume, status" in text
+    assert ", ".join(sorted(COMMANDS)) in text
 
 
 def test_known_failure__keeps_its_code_and_words(daemon: FakeDaemon) -> None:
@@ -120,3 +137,17 @@ def test_unexpected_failure__does_not_end_the_daemon_and_tells_no_details(daemon
     assert code == "internal"
     assert "RuntimeError" in text
     assert "hunter2" not in text
+
+
+@pytest.mark.parametrize("request_", [{"op": "try", "bot": "a", "url": "t3_b"}, {"op": "post", "bot": "a"}])
+def test_long_command__tells_steps_and_can_be_dropped(daemon: FakeDaemon, request_: dict[str, Any]) -> None:
+    """The exchange is handed each step, and what gives the command up."""
+    steps: list[Any] = []
+    drops: list[Callable[[], None]] = []
+    replies: list[Any] = []
+    handle(daemon, Exchange(request_, replies.append, lambda *_: None, steps.append, drops.append))
+    op = daemon.calls[0][0]
+    assert (steps, replies) == ([{"name": op}], [{"done": op}])
+    [drop] = drops
+    drop()
+    assert daemon.dropped == [op]

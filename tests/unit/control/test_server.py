@@ -14,7 +14,7 @@ import pytest
 
 from hotshotd.control import server as server_module
 from hotshotd.control.handlers import Exchange
-from hotshotd.control.server import IDLE_SECONDS, MAX_CONNECTIONS, ControlServer, bind_unix
+from hotshotd.control.server import IDLE_SECONDS, MAX_CONNECTIONS, WAITING_SECONDS, ControlServer, bind_unix
 from hotshotd.errors import ConfigError
 from hotshotd.loop import Loop
 from hotshotd.wire import MAX_REQUEST_BYTES
@@ -262,3 +262,79 @@ def test_close__lets_everybody_go(served: Served) -> None:
     assert _is_closed(operator)
     with pytest.raises(ConnectionRefusedError):
         served.connect()
+
+
+# -- long commands -----------------------------------------------------------------------------
+
+
+def test_step__goes_out_before_the_reply(served: Served) -> None:
+    """With the request's id, as it comes."""
+    operator = served.connect()
+    served.send(operator, b'{"id": 7, "op": "a"}\n')
+    [exchange] = served.exchanges
+    exchange.step({"name": "prompt", "text": "x", "cost": 0})
+    assert json.loads(operator.recv(1000)) == {"id": 7, "step": {"name": "prompt", "text": "x", "cost": 0}}
+    exchange.reply({})
+    assert json.loads(operator.recv(1000)) == {"id": 7, "ok": True, "data": {}}
+
+
+def test_leaving__drops_what_is_not_answered(served: Served) -> None:
+    """Once each; what was answered is not dropped."""
+    operator = served.connect()
+    served.send(operator, b'{"id": 1}\n{"id": 2}\n{"id": 3}\n')
+    dropped: list[int] = []
+    for number, exchange in enumerate(served.exchanges):
+        exchange.when_gone(lambda number=number: dropped.append(number))  # type: ignore[misc]
+    served.exchanges[1].reply({})
+    operator.close()
+    served.turn()
+    served.server.close()
+    assert dropped == [0, 2]
+
+
+def test_leaving__before_the_command_is_begun_drops_it(served: Served) -> None:
+    """A connection that breaks while the command is being begun: it is given up at once."""
+    operator = served.connect()
+    served.send(operator, b'{"id": 1}\n')
+    operator.close()
+    served.turn()
+    dropped: list[str] = []
+    served.exchanges[0].when_gone(lambda: dropped.append("it"))
+    assert dropped == ["it"]
+
+
+def test_answered__before_it_could_be_dropped_is_not(served: Served) -> None:
+    """A command that is refused at once has nothing to give up."""
+    operator = served.connect()
+    served.send(operator, b'{"id": 1}\n')
+    dropped: list[str] = []
+    served.exchanges[0].fail("paused", "no")
+    served.exchanges[0].when_gone(lambda: dropped.append("it"))
+    operator.close()
+    served.turn()
+    assert dropped == []
+
+
+def test_waiting__is_not_idle(served: Served) -> None:
+    """Who waits for a reply is not sent away after a minute, but after an hour."""
+    operator = served.connect()
+    served.send(operator, b'{"id": 1}\n')
+    dropped: list[str] = []
+    served.exchanges[0].when_gone(lambda: dropped.append("it"))
+    served.clock.seconds += IDLE_SECONDS + 1
+    served.turn()
+    assert not _is_closed(operator)
+    served.clock.seconds += WAITING_SECONDS
+    served.turn()
+    assert _is_closed(operator)
+    assert dropped == ["it"]
+
+
+def test_close__drops_what_is_under_way(served: Served) -> None:
+    """At the daemon's end nothing goes on for an operator who is let go."""
+    operator = served.connect()
+    served.send(operator, b'{"id": 1}\n')
+    dropped: list[str] = []
+    served.exchanges[0].when_gone(lambda: dropped.append("it"))
+    served.server.close()
+    assert dropped == ["it"]

@@ -9,8 +9,7 @@ import pytest
 
 from hotshotd.errors import ConfigError, InferenceNonsense
 from hotshotd.inference.base import Moderator, Prompt, Ranker, TextModel
-from hotshotd.inference.moderation import judge_scores, make_thresholds, read_scores
-from hotshotd.inference.perspective import split_text
+from hotshotd.inference.moderation import judge_scores, make_thresholds, read_scores, split_text
 from hotshotd.inference.stub import StubModerator, StubRanker, StubTextModel
 
 

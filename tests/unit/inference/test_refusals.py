@@ -122,6 +122,8 @@ def test_make_error__tells_a_text_that_is_too_long(status: int, text: str) -> No
         "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
         "top_k: Extra inputs are not permitted",
         "temperature must be <= 2",
+        "max_tokens must be <= 8192",
+        "max_tokens is too large: 100000. This model supports at most 16384 completion tokens",
     ],
 )
 def test_make_error__does_not_take_a_parameter_for_length(text: str) -> None:
@@ -135,6 +137,32 @@ def test_read_problem__takes_an_empty_purse_for_one() -> None:
     """OpenAI answers 429 without credit: that does not pass by waiting."""
     problem = read(429, {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}})
     assert isinstance(make_error(problem, where="openai"), InferenceGone)
+
+
+@pytest.mark.parametrize("text", ["Your credit balance is too low", "Insufficient Balance", "insufficient_quota"])
+def test_read_problem__takes_a_400_about_money_for_one(text: str) -> None:
+    """No other prompt will pass until somebody pays."""
+    problem = read(400, {"error": {"message": text}})
+    assert isinstance(make_error(problem, where="x"), InferenceGone)
+
+
+def test_read_problem__does_not_take_a_full_day_for_an_empty_purse() -> None:
+    """Gemini's 429 speaks of plan and billing and passes all the same."""
+    problem = read(429, {"error": {"message": "You exceeded your current quota, please check your plan and billing"}})
+    assert isinstance(make_error(problem, where="gemini"), InferenceUnavailable)
+
+
+@pytest.mark.parametrize(
+    "words", ["My API key not valid, he said", "the model org/big-7b is not found", "credit balance, reduce the length"]
+)
+def test_read_problem__what_somebody_wrote_is_not_the_services_word(words: str) -> None:
+    """A quoted comment can neither shut a service for all bots nor make a prompt too long."""
+    prompt = f"A comment by somebody: {words}! What do you say?"
+    problem = read(400, {"error": f"unsafe input: {prompt}"}, sent=(prompt,))
+    error = make_error(problem, where="x")
+    assert isinstance(error, InferenceRejected)
+    assert not error.too_long
+    assert not problem.says_model_gone("org/big-7b")
 
 
 def test_read_problem__takes_a_bad_key_for_one() -> None:
@@ -172,6 +200,10 @@ def test_says_model_gone__wants_the_name_and_the_verdict(text: str, is_gone: boo
         ({"error": {"code": True}}, 500),
         ({"error": "x"}, 500),
         ({"choices": [{"error": {"code": 502, "message": "upstream"}}]}, 502),
+        ([{"error": {"code": 403, "message": "no"}}], 403),
+        ({"success": False, "errors": [{"code": 7000, "message": "no route"}], "result": None}, 500),
+        ({"success": False}, 500),
+        ({"success": True, "errors": [], "result": {}}, None),
     ],
 )
 def test_read_problem_inside__finds_the_error_in_a_200(body: Any, status: int | None) -> None:
@@ -204,6 +236,23 @@ def test_read_problem_inside__finds_the_error_in_a_200(body: Any, status: int | 
         (429, {"x-ratelimit-reset": str(int(NOW.timestamp()) + 5)}, "", 5),
         (429, {"ratelimit": '"api";r=0;t=55'}, "", 55),
         (429, {}, [{"error": {"message": "Please retry in 28.5s."}}], 28.5),
+        (429, {}, {"error": {"message": "Please try again in 2m59.56s. Visit"}}, 179.56),
+        (429, {}, "Rate limit: retry after 5 minutes", 300),
+        (429, {}, "try again in 59m3s", 3543),
+        (429, {}, "try again in 500ms", 0.5),
+        (429, {}, "try again in 500 milliseconds", 0.5),
+        (429, {}, "please wait 12 seconds", 12),
+        (429, {}, "please wait for 12 ducks", 12),
+        (429, {}, "we await 5s more of silence", None),
+        (429, {}, "try again in 2 days", 3600),
+        (429, {}, [{"error": {"details": [{"@type": "t"}, {"@type": "RetryInfo", "retryDelay": "28.9s"}]}}], 28.9),
+        (
+            429,
+            {},
+            {"error": {"metadata": {"headers": {"X-RateLimit-Reset": str(int(NOW.timestamp() * 1000) + 9000)}}}},
+            9,
+        ),
+        (429, {}, {"error": {"metadata": {"headers": {"X-RateLimit-Reset": 5}}}}, None),
         (503, {}, {"error": "Model is loading", "estimated_time": 20.0}, 20),
         (503, {}, {"error": "Model is loading", "estimated_time": 900.0}, 60),
         (503, {}, {"error": "Model is loading", "estimated_time": True}, None),

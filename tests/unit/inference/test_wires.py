@@ -10,11 +10,14 @@ from hotshotd.errors import InferenceNonsense
 from hotshotd.inference.base import Message, Prompt, Speaker
 from hotshotd.inference.chat import ChatWire
 from hotshotd.inference.completions import CompletionsWire
-from hotshotd.inference.generation import WireFormat, remove_thought
+from hotshotd.inference.generation import WireFormat
 from hotshotd.inference.habits import HabitBook, Habits
-from hotshotd.inference.hf import END_OF_TURN, HfWire, join_turns
+from hotshotd.inference.hf import HfWire
 from hotshotd.inference.hosts import find_proxies, is_loopback
-from hotshotd.inference.parameters import Options, find_quiet, make_options
+from hotshotd.inference.parameters import Options, make_options
+from hotshotd.inference.rankers import END_OF_TURN, join_turns
+from hotshotd.inference.thoughts import remove_thought
+from hotshotd.inference.ways import find_quiet
 
 PROMPT = Prompt(
     text="Once upon", messages=(Message(Speaker.SYSTEM, "Be odd."), Message(Speaker.USER, "Hi")), stop=("\n\n",)
@@ -37,6 +40,16 @@ def read(wire: WireFormat, body: Any) -> tuple[str, ...]:
         ("<think></think>Hello", "Hello"),
         ("<think>a</think><think>b", ""),
         ("a <think> b", "a <think> b"),
+        ("<think>a</think>\n<thinking>b</thinking> Hello", "Hello"),
+        ('<think time="3">a</think >Hello', "Hello"),
+        ("<think>a <think>b</think> c</think>Hello", "Hello"),
+        ("<thinker>Hello", "<thinker>Hello"),
+        ("[THINK]hm[/THINK]Hello", "Hello"),
+        ("[THINK]hm", ""),
+        ("◁think▷hm◁/think▷Hello", "Hello"),
+        ("<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Hello", "Hello"),
+        ("<|channel|>analysis<|message|>hm", ""),
+        ("", ""),
     ],
 )
 def test_remove_thought__leaves_only_what_is_said(text: str, said: str) -> None:
@@ -178,6 +191,9 @@ def test_make_options__heeds_what_was_learnt() -> None:
         ("https://api.groq.com/openai/v1", "llama", {}),
         ("http://127.0.0.1:11434/v1", "qwen3", {"reasoning_effort": "none"}),
         ("http://localhost:11434/v1", "gpt-oss:20b", {"reasoning_effort": "low"}),
+        ("http://gpu-box.lan:11434/v1", "qwen3", {"reasoning_effort": "none"}),
+        ("http://localhost:8080/v1", "gemma", {"reasoning_effort": "none"}),
+        ("http://localhost:99999/v1", "qwen3", {}),
         ("http://localhost:9999/v1", "qwen3", {}),
         ("https://openrouter.ai/api/v1", "x", {"reasoning": {"effort": "none"}}),
         ("https://router.huggingface.co/v1", "x", {}),

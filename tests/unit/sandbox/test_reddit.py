@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hotshotd.sandbox.forum import Event, Forum, Refusal, base36
-from hotshotd.sandbox.reddit_auth import RateMeter, Tokens
+from hotshotd.sandbox.reddit_auth import Leave, RateMeter, Tokens
 
 
 class SteppedClock:
@@ -197,9 +197,10 @@ def test_tokens__expire(clock: SteppedClock) -> None:
 def test_tokens__refresh_only_for_their_app() -> None:
     """Another app's refresh token is of no use, nor is a spent code."""
     tokens = Tokens(lifetime_seconds=1)
-    refresh, code = tokens.add_refresh("bot", "app"), tokens.add_code("bot", "app")
+    leave = Leave("bot", "app")
+    refresh, code = tokens.add_refresh("bot", "app"), tokens.add_code(leave)
     assert (tokens.refresh_account(refresh, "app"), tokens.refresh_account(refresh, "other")) == ("bot", None)
-    assert (tokens.spend_code(code, "app"), tokens.spend_code(code, "app")) == ("bot", None)
+    assert (tokens.spend_code(code, "app"), tokens.spend_code(code, "app")) == (leave, None)
 
 
 def test_rate__window_starts_anew() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from hotshotd._types import BotName
 from hotshotd.config.loaded import Loaded
-from hotshotd.errors import ControlError, UnknownBot
+from hotshotd.errors import BotPaused, ControlError, HotshotError, UnknownBot
 from hotshotd.supervisor.commands import PAUSE_SECONDS, SIGN_IN_SECONDS, Commands, compute_spend
 from hotshotd.supervisor.states import State
 from hotshotd.supervisor.supervisor import Supervisor
@@ -407,3 +407,87 @@ def test_reload__is_refused_while_the_daemon_stops(room: Room) -> None:
         room.get(name).reap(room.get(name).pid, 0)
     assert room.quota.is_stopped
     assert len(room.spawner.children) == 2
+
+
+# -- tokens ------------------------------------------------------------------------------------
+
+
+def test_token__is_kept_and_the_bot_starts_anew(room: Room) -> None:
+    """The token lies in its file before the worker that will read it is made; no answer holds it."""
+    room.commands.token("anna", token="brought-by-auth", **room.answers.take())
+    kept = room.supervisor.main.state_dir / "tokens" / "anna"
+    assert (kept.read_text(), kept.stat().st_mode & 0o777) == ("brought-by-auth\n", 0o600)
+    assert room.child("anna").sent == ["stop"]
+    room.get("anna").reap(room.get("anna").pid, 0)
+    room.sign_in()
+    room.supervisor.loop.turn(0)
+    assert room.get("anna").state is State.RUNNING
+    assert "brought-by-auth" not in str(room.answers.replies + room.answers.failures)
+
+
+def test_token__that_can_not_be_stored_changes_nothing(room: Room, full_disk: Callable[[], None]) -> None:
+    """A full disk fails the command; the bot goes on with what it has."""
+    full_disk()
+    room.commands.token("anna", token="brought-by-auth", **room.answers.take())
+    assert [code for code, _ in room.answers.failures] == ["disk"]
+    assert room.child("anna").sent == []
+    assert list((room.supervisor.main.state_dir / "tokens").iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "token"), [("nobody", "brought-by-auth"), ("anna", "no token"), ("anna", "x")])
+def test_token__for_nobody_or_of_no_use_is_refused(room: Room, name: str, token: str) -> None:
+    """An unknown bot, and a word that can't be a token, change nothing."""
+    with pytest.raises(HotshotError):
+        room.commands.token(name, token=token, **room.answers.take())
+    assert room.child("anna").sent == []
+
+
+# -- try and post ------------------------------------------------------------------------------
+
+
+def test_errand__goes_to_the_bots_worker(room: Room) -> None:
+    """Steps, reply and failure are those of the bot's errand."""
+    steps: list[Any] = []
+    room.commands.try_thing("anna", url="t3_a", step=steps.append, **room.answers.take())
+    drop = room.commands.make_post("anna", dry_run=True, step=steps.append, **room.answers.take())
+    child = room.child("anna")
+    assert child.sent == ["try", "post"]
+    child.say("step", id=1, name="prompt", text="", cost=3)
+    child.say("errand_done", id=1, ok=True, data={"would_reply": False})
+    assert (steps, room.answers.replies) == ([{"name": "prompt", "text": "", "cost": 3}], [{"would_reply": False}])
+    drop()
+    assert child.sent == ["try", "post", "drop"]
+    assert room.child("bert").sent == []
+
+
+@pytest.mark.parametrize(
+    ("permalink", "shown"),
+    [("/r/a/comments/b/", "https://www.reddit.com/r/a/comments/b/"), ("https://x/b", "https://x/b"), (None, None)],
+)
+def test_post__gives_the_whole_address(room: Room, permalink: str | None, shown: str | None) -> None:
+    """A worker knows the path; the site is the main file's."""
+    room.commands.make_post("anna", dry_run=False, step=lambda _: None, **room.answers.take())
+    room.child("anna").say("errand_done", id=1, ok=True, data={"thing": "t3_b", "permalink": permalink})
+    assert room.answers.replies == [{"thing": "t3_b", "permalink": shown}]
+
+
+@pytest.mark.parametrize("command", ["try_thing", "make_post"])
+def test_errand__is_refused_before_anything_is_asked(room: Room, command: str) -> None:
+    """Unknown, paused, not running, the daemon stopping: an error, and the worker hears nothing."""
+    settings: dict[str, Any] = {"url": "t3_a"} if command == "try_thing" else {"dry_run": False}
+    settings |= {"step": lambda _: None, **room.answers.take()}
+    call = getattr(room.commands, command)
+    with pytest.raises(UnknownBot):
+        call("nobody", **settings)
+    room.pause("anna")
+    room.child("anna").say("paused", in_doubt=None)
+    with pytest.raises(BotPaused, match="hotshotctl resume anna"):
+        call("anna", **settings)
+    bert = room.get("bert")
+    bert.reap(bert.pid, 1)
+    with pytest.raises(ControlError, match="bert is backoff, not running"):
+        call("bert", **settings)
+    room.supervisor.handle_term()
+    with pytest.raises(ControlError, match="stopping"):
+        call("anna", **settings)
+    assert room.child("anna").sent == ["pause", "stop"]

@@ -13,7 +13,7 @@ from hotshotd.supervisor.states import MOVES, State, compute_shown
 LEGAL = {
     "starting": "running backoff failed stopping stopped",
     "running": "backoff failed stopping stopped",
-    "backoff": "starting stopped invalid",
+    "backoff": "starting running backoff failed stopping stopped invalid",
     "failed": "starting stopping stopped invalid",
     "invalid": "starting stopped",
     "stopping": "stopped",

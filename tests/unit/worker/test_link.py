@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 from hotshotd.wire import LineBuffer
-from hotshotd.worker.link import Link
+from hotshotd.worker.link import MAX_UNSENT_BYTES, Link
 
 
 def test_send__half_a_line_is_ended_before_the_next_one() -> None:
@@ -24,3 +25,54 @@ def test_send__half_a_line_is_ended_before_the_next_one() -> None:
     assert numbers == list(range(len(numbers)))
     assert 0 < len(numbers) < 50
     assert received[-1] == {"event": "beat"}
+
+
+def test_send_surely__waits_for_a_supervisor_that_reads_slowly() -> None:
+    """More than the socket takes at once arrives whole and in order, with a beat that came meanwhile lost or whole."""
+
+    async def act(link: Link, theirs: socket.socket) -> list[int]:
+        loop, buffer = asyncio.get_running_loop(), LineBuffer()
+        for number in range(15):
+            link.send_surely({"event": "step", "number": number, "text": "x" * 50_000})
+            link.send({"event": "beat"})
+        link.send_surely({"event": "errand_done"})
+        messages: list[dict[str, object]] = []
+        while not messages or messages[-1]["event"] != "errand_done":
+            messages += buffer.feed(await loop.sock_recv(theirs, 1000_000))
+        link.send({"event": "beat"})
+        assert buffer.feed(await loop.sock_recv(theirs, 1000_000)) == [{"event": "beat"}]
+        return [message["number"] for message in messages if "number" in message]  # type: ignore[misc]
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        assert asyncio.run(act(Link(ours), theirs)) == list(range(15))
+
+
+def test_send_surely__is_bounded() -> None:
+    """A supervisor that never reads does not fill the worker's memory."""
+
+    async def act(link: Link) -> None:
+        for _ in range(100):
+            link.send_surely({"event": "step", "text": "x" * 100_000})
+        assert len(link._unsent) < MAX_UNSENT_BYTES + 200_000
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        asyncio.run(act(Link(ours)))
+
+
+def test_send_surely__to_a_supervisor_that_is_gone_is_let_go() -> None:
+    """The loop learns it from reading; nothing is raised here, and nothing is kept."""
+
+    async def act(link: Link) -> None:
+        link.send_surely({"event": "step", "text": "x"})
+        assert not link._unsent
+
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with ours:
+        ours.setblocking(False)
+        asyncio.run(act(Link(ours)))

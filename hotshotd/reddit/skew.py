@@ -1,0 +1,37 @@
+"""What time Reddit says it is: from the Date header of an answer that needs no sign-in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import requests
+
+from hotshotd.reddit.account import Sites, build_user_agent
+from hotshotd.reddit.transport import RedditSession
+
+#: Seconds to connect, and for the answer.
+LIMIT_SECONDS = (5.0, 5.0)
+
+
+def read_reddit_time(sites: Sites, *, operator: str) -> datetime | None:
+    """Ask once, and give Reddit's time to the second; None where it can't be asked or says nothing.
+
+    Blocks for 10 s at the most.
+    """
+    session = RedditSession()
+    agent = build_user_agent(operator=operator, username=operator)
+    try:
+        with session.get(
+            f"{sites.oauth_url.rstrip('/')}/api/v1/me",
+            headers={"User-Agent": agent},
+            timeout=LIMIT_SECONDS,
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            said = parsedate_to_datetime(response.headers["date"])
+    except (requests.RequestException, KeyError, ValueError, TypeError):
+        return None
+    finally:
+        session.close()
+    return said if said.tzinfo else said.replace(tzinfo=UTC)

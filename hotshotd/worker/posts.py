@@ -1,0 +1,142 @@
+"""A bot's posts in time: the next one of the schedule, and one that an operator asks for; one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from hotshotd._types import Outcome
+from hotshotd.brain.ports import BrainClock
+from hotshotd.brain.posting import RETRY, Posting
+from hotshotd.brain.trace import Step, Tell, tell_nobody
+from hotshotd.brain.verdict import Verdict, Why
+from hotshotd.config.schedule import Every
+from hotshotd.config.schema import PostSection
+from hotshotd.errors import AuthDead, BotPaused
+from hotshotd.log import get_logger
+from hotshotd.worker.link import Link
+from hotshotd.worker.schedule import Slot, find_missed, find_next
+from hotshotd.worker.tasks import Tasks
+
+_log = get_logger()
+
+#: The slot's name of a post that an operator asked for.
+MANUAL = "manual"
+
+
+class Posts:
+    """The posts of one bot. `may_plan` says whether the bot is at work: neither paused nor stopping."""
+
+    def __init__(
+        self,
+        post: PostSection,
+        posting: Posting,
+        *,
+        clock: BrainClock,
+        zone: ZoneInfo,
+        tasks: Tasks,
+        link: Link,
+        may_plan: Callable[[], bool],
+    ) -> None:
+        self._post = post
+        self._posting = posting
+        self._clock = clock
+        self._zone = zone
+        self._tasks = tasks
+        self._link = link
+        self._may_plan = may_plan
+        self._turn = asyncio.Lock()
+        self._failures = 0
+
+    def plan(self, *, catch_up: bool) -> None:
+        """Plan the next post; with `catch_up` a slot that was missed not long ago comes first."""
+        if not self._may_plan():
+            return
+        slot = self._find_slot(catch_up=catch_up)
+        if slot is None:
+            return
+        pause = RETRY.compute_ceiling(self._failures) if self._failures else 0
+        due = max(slot.due, self._clock.now() + timedelta(seconds=pause))
+        self._link.report(next_post_at=due.astimezone(UTC).isoformat(timespec="seconds"))
+        self._tasks.plan("post", lambda: self._make_scheduled(slot), due)
+
+    async def make_now(self, *, dry_run: bool, tell: Tell) -> Verdict:
+        """Make a post out of turn; a schedule of the form `every` counts from it. Waits for one that is being made.
+
+        A dry run writes nothing; without one the bot's own setting counts.
+
+        Raises:
+            BotPaused, AuthDead: As `Posting.make`.
+        """
+        if self._turn.locked():
+            tell(Step("waiting", "a post is being made; this one comes after it"))
+        async with self._turn:
+            verdict = await self._make(MANUAL, dry_run=True if dry_run else None, tell=tell)
+            if verdict.outcome is Outcome.PUBLISHED:
+                self._failures = 0
+                self._plan_anew()
+        return verdict
+
+    def _find_slot(self, *, catch_up: bool) -> Slot | None:
+        now, last = self._clock.now(), self._posting.last_post_at
+        missed = None
+        if catch_up:
+            missed = find_missed(
+                self._post.schedule, now, self._zone, catch_up_seconds=self._post.catch_up, last_post=last
+            )
+        return missed or find_next(self._post.schedule, now, self._zone, last_post=last)
+
+    def _plan_anew(self) -> None:
+        # A slot of the clock stays where it is, planned or being retried.
+        if isinstance(self._post.schedule, Every):
+            self.plan(catch_up=False)
+
+    async def _make_scheduled(self, slot: Slot) -> None:
+        had_to_wait = self._turn.locked()
+        async with self._turn:
+            if had_to_wait and self._is_served(slot):
+                return
+            try:
+                verdict = await self._make(slot.key)
+            except (BotPaused, asyncio.CancelledError):
+                return
+            if verdict.why is Why.DRY_RUN:
+                self._posting.last_post_at = self._clock.now()
+            good = verdict.outcome is Outcome.PUBLISHED or verdict.why is Why.DRY_RUN
+            self._failures = 0 if good else self._failures + 1
+            self.plan(catch_up=False)
+
+    async def _make(self, slot: str, *, dry_run: bool | None = None, tell: Tell = tell_nobody) -> Verdict:
+        day_start = compute_day_start(self._clock.now(), self._zone)
+        try:
+            return await self._posting.make(slot, day_start=day_start, dry_run=dry_run, tell=tell)
+        except (BotPaused, AuthDead):
+            raise
+        except Exception as exc:  # noqa: BLE001 - like an item, a post must not end a bot, nor its schedule
+            return self._fail(slot, exc)
+
+    def _is_served(self, slot: Slot) -> bool:
+        """Tell whether the post that was waited for has moved this slot on; its successor is planned then."""
+        last = self._posting.last_post_at
+        return isinstance(self._post.schedule, Every) and last is not None and last >= slot.due
+
+    def _fail(self, slot: str, exc: Exception) -> Verdict:
+        verdict = Verdict.of(Why.ERROR, detail=f"{type(exc).__name__}: {exc}"[:300])
+        _log.error("post.crashed", slot=slot, error=verdict.detail, exc_info=exc)
+        self._link.trouble(f"a post failed inside: {verdict.detail}")
+        self._link.event(
+            "post.done",
+            slot=slot,
+            outcome=verdict.outcome.value,
+            reason=verdict.why.value,
+            thing=None,
+            detail=verdict.detail,
+        )
+        return verdict
+
+
+def compute_day_start(now: datetime, zone: ZoneInfo) -> datetime:
+    """Give when the day of a moment began in a zone."""
+    return now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)

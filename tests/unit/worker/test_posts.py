@@ -1,0 +1,124 @@
+"""Scheduled posts and those asked for: one at a time, and which slot follows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from virtual import NOON
+
+from hotshotd.brain.trace import Step
+from hotshotd.errors import InferenceGone
+
+Perform = Callable[..., None]
+EVERY = {"every": "6h"}
+OTHER = "Title: A second pond\n\nThis one has newts, and I have names for them."
+
+
+def _due(stage: Any) -> list[float]:
+    """Give when each post that was planned is due, in hours from noon."""
+    return [round((when - NOON) / timedelta(hours=1), 2) for when, _ in stage.tasks.planned]
+
+
+def test_now__moves_a_schedule_of_intervals(perform: Perform) -> None:
+    """The next one is due an interval after this one."""
+
+    async def act(stage: Any) -> None:
+        stage.posting.last_post_at = NOON - timedelta(hours=4)
+        stage.posts.plan(catch_up=True)
+        await asyncio.sleep(3600)
+        await stage.posts.make_now(dry_run=False, tell=lambda _: None)
+        assert _due(stage) == [2.0, 7.0]
+        assert stage.link.reported["next_post_at"].startswith("2026-11-24T19:00")
+
+    perform(act, schedule=EVERY)
+
+
+@pytest.mark.parametrize(("schedule", "dry_run"), [(["15:00"], False), (EVERY, True)])
+def test_now__leaves_a_slot_of_the_clock_and_any_after_a_dry_run(
+    perform: Perform, schedule: Any, dry_run: bool
+) -> None:
+    """Nothing is planned anew."""
+
+    async def act(stage: Any) -> None:
+        await stage.posts.make_now(dry_run=dry_run, tell=lambda _: None)
+        assert _due(stage) == []
+
+    perform(act, schedule=schedule)
+
+
+def test_now__waits_for_a_scheduled_post_and_says_so(perform: Perform) -> None:
+    """Two are made one after the other, in the order in which they were begun."""
+
+    async def act(stage: Any) -> None:
+        steps: list[Step] = []
+        stage.posts.plan(catch_up=True)
+        [(_, job)] = stage.tasks.planned
+        scheduled = asyncio.create_task(job())
+        await asyncio.sleep(0)
+        await stage.posts.make_now(dry_run=False, tell=steps.append)
+        await scheduled
+        assert stage.titles() == ["A pond at noon", "A second pond"]
+        assert steps[0].name == "waiting"
+        starts = [when for when, name, what in stage.platform.calls if (name, what) == ("own", "submission")]
+        writes = stage.platform.times("post")
+        assert starts[0] < writes[0] <= starts[1] < writes[1]
+
+    perform(act, "Title: A pond at noon\n\nNothing moved but the water. I counted it twice.", OTHER, schedule=EVERY)
+
+
+@pytest.mark.parametrize(("schedule", "made"), [(EVERY, 1), (["12:00"], 2)])
+def test_scheduled__that_waited_for_one_asked_for(perform: Perform, schedule: Any, made: int) -> None:
+    """An interval begins anew with that one; a slot of the clock is made all the same."""
+
+    async def act(stage: Any) -> None:
+        stage.posts.plan(catch_up=True)
+        asked = asyncio.create_task(stage.posts.make_now(dry_run=False, tell=lambda _: None))
+        await asyncio.sleep(0.5)
+        await stage.tasks.planned[0][1]()
+        await asked
+        assert len(stage.titles()) == made
+        assert _due(stage)[-1] == (6.0 if schedule is EVERY else 24.0)
+
+    perform(act, "Title: A pond at noon\n\nNothing moved but the water. I counted it twice.", OTHER, schedule=schedule)
+
+
+def test_scheduled__that_waited_for_one_that_failed_is_made(perform: Perform) -> None:
+    """Nothing was posted, so the slot is still due."""
+
+    async def act(stage: Any) -> None:
+        stage.posts.plan(catch_up=True)
+        asked = asyncio.create_task(stage.posts.make_now(dry_run=False, tell=lambda _: None))
+        await asyncio.sleep(0.5)
+        await stage.tasks.planned[0][1]()
+        await asked
+        assert stage.titles() == ["A second pond"]
+
+    perform(act, InferenceGone("404", status=404), OTHER, schedule=EVERY, tries=1)
+
+
+def test_now__that_crashes_is_a_failed_post(perform: Perform) -> None:
+    """It ends in one `post.done`, like any other, and the next one can be made."""
+
+    async def act(stage: Any) -> None:
+        verdict = await stage.posts.make_now(dry_run=False, tell=lambda _: None)
+        assert (verdict.outcome, verdict.why) == ("failed", "error")
+        assert stage.link.ends("post.done") == [("failed", "error")]
+        await stage.posts.make_now(dry_run=False, tell=lambda _: None)
+        assert stage.titles() == ["A second pond"]
+
+    perform(act, ZeroDivisionError("inside"), OTHER)
+
+
+def test_plan__of_a_quiet_bot_plans_nothing(perform: Perform) -> None:
+    """Neither after a post."""
+
+    async def act(stage: Any) -> None:
+        stage.quiet.append(("paused", "x"))
+        stage.posts.plan(catch_up=True)
+        assert _due(stage) == []
+
+    perform(act, schedule=EVERY)
