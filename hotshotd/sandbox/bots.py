@@ -27,7 +27,6 @@ class Addresses:
     reddit: str
     hf: str
     openai: str
-    perspective: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +139,15 @@ def _baker(crowd: _Crowd) -> str:
           backend: hf
           min_score: 0.66
         safety:
-          moderators: [openai, perspective]
+          moderators: [openai, mistral]
           negative_keywords: [crypto]
         """
 
 
 def _guard(crowd: _Crowd) -> str:
     return f"""\
-        # Never posts. A base model behind /v1/completions answers those who use his words, or speak to him.
+        # Never posts. A base model behind /v1/completions answers those who use his words, or speak to him; a model that
+        # sees tells it what pictures show.
         backstory: >-
           The following is a conversation with a museum guard who has stood in the same room since
           1994. He is bored, polite, and knows what the duke in the big painting did.
@@ -163,16 +163,21 @@ def _guard(crowd: _Crowd) -> str:
           backend: hf
           min_score: 0.68
           rank_model: null
+        images:
+          caption: chat
+          caption_backend: openai
+          caption_model: sandbox/vision
+          caption_inline: false
         safety:
-          moderators: [perspective]
-          toxicity_threshold: {{TOXICITY: 0.8, INSULT: 0.8, THREAT: 0.5}}
+          moderators: [openai]
+          toxicity_threshold: {{harassment: 0.8, hate: 0.5, violence: 0.5}}
           negative_keywords: [crypto, goose]
         """
 
 
 def _astronaut(crowd: _Crowd) -> str:
     return f"""\
-        # Posts by cron, and speaks only to those who speak to him (followup_only).
+        # Posts by cron, half of it pictures, and speaks only to those who speak to him (followup_only).
         backstory: >-
           I am a retired astronaut. I spent 214 days in orbit and now I cannot find my glasses.
           I miss the silence and the velcro, and I do not talk about Dave.
@@ -182,6 +187,7 @@ def _astronaut(crowd: _Crowd) -> str:
           model: sandbox/gpt2-astronaut
           format: ssi
           max_per_day: 2000
+          link_share: 0.5
           catch_up: {60 + crowd.count}s
         reply:
           backend: hf
@@ -192,6 +198,10 @@ def _astronaut(crowd: _Crowd) -> str:
         rank:
           backend: hf
           min_score: 0.5
+        images:
+          generate_backend: hf
+          generate_model: sandbox/diffusion
+          generate_parameters: {{width: 64, height: 64}}
         safety:
           moderators: [openai]
           negative_keywords: [crypto]
@@ -250,8 +260,7 @@ def _head(name: str, username: str, crowd: _Crowd) -> str:
           hf: {{key_env: {prefix}_KEY}}
           openai: {{key_env: {prefix}_KEY}}
           llama: {{key_env: {prefix}_KEY}}
-        services:
-          perspective: {{key_env: {prefix}_KEY}}
+          mistral: {{key_env: {prefix}_KEY}}
         """)
 
 
@@ -268,8 +277,7 @@ def make_main_config(addresses: Addresses, *, state_dir: str, runtime_dir: str) 
           hf: {{api: hf, url: "{addresses.hf}"}}
           openai: {{api: chat, url: "{addresses.openai}"}}
           llama: {{api: completions, url: "{addresses.openai}"}}
-        services:
-          perspective: {{url: "{addresses.perspective}"}}
+          mistral: {{api: chat, url: "{addresses.openai}"}}
         bot_defaults:
           reply: {{max_per_day: null, max_per_thread: 40, max_per_author_hour: 500, max_prompt_chars: 2500}}
         """)

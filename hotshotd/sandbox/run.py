@@ -149,7 +149,6 @@ def _write_config(stage: _Stage) -> None:
         reddit=stage.reddit.base_url,
         hf=stage.services.hf_url,
         openai=stage.services.openai_url,
-        perspective=stage.services.perspective_url,
     )
     (stage.folder / "bots.d").mkdir()
     stage.config_file.write_text(
@@ -228,7 +227,7 @@ class _Show:
     def _perform(self, daemon: subprocess.Popen[bytes], deadline: float | None) -> int:
         try:
             screen = make_screen(self._out, bots=[bot.name for bot in self._stage.bots], clock=self._clock)
-            screen.show([self._greeting()])
+            screen.show([self._greeting(), self._advice()])
             self._stage.people.start()
             try:
                 self._watch(daemon, screen, deadline)
@@ -288,6 +287,10 @@ class _Show:
                 "title",
             ),
         )
+
+    def _advice(self) -> Line:
+        command = f"hotshotctl --socket {self._stage.socket_file}"
+        return (Span(f"Steer it from another terminal, for example: {command} status"),)
 
     def _report_death(self, daemon: subprocess.Popen[bytes]) -> int:
         print(f"the daemon ended by itself with exit code {daemon.wait()}; its last lines:", file=self._out)

@@ -123,7 +123,8 @@ class Feed:
         """Give the lines of something that was written; none for other events."""
         thing = self.forum.thing(event.thing)
         if event.what == "submit" and isinstance(thing, Submission):
-            lines = [self._line(thing, Span("posts: "), Span(flatten(thing.title), "title"))]
+            kind = "posts a picture: " if thing.is_picture else "posts: "
+            lines = [self._line(thing, Span(kind), Span(flatten(thing.title), "title"))]
             return [*lines, self._body(thing)] if thing.text else lines
         if event.what == "comment" and isinstance(thing, Comment):
             return [self._line(thing, Span("→ "), *self._name(event.to), Span(f": {flatten(thing.text)}"))]

@@ -11,13 +11,13 @@ from hotshotd.config.schema import BotConfig, MainConfig
 from hotshotd.sandbox.bots import MAX_BOTS, Addresses, make_bots, make_main_config
 
 NOW = datetime(2026, 11, 24, 23, 59, 30, tzinfo=UTC)
-ADDRESSES = Addresses("http://127.0.0.1:1", "http://127.0.0.1:2/m", "http://127.0.0.1:3/v1", "http://127.0.0.1:4")
+ADDRESSES = Addresses("http://127.0.0.1:1", "http://127.0.0.1:2/m", "http://127.0.0.1:3/v1")
 
 
 def load(text: str) -> dict[str, object]:
     keys = yaml.safe_load(text)
     # The files name servers by key only; what they are stands in the main file.
-    del keys["backends"], keys["services"]
+    del keys["backends"]
     return dict(keys)
 
 
@@ -40,6 +40,9 @@ def test_make_bots__show_every_kind_of_bot() -> None:
     assert len({type(config.post.schedule) for config in configs if config.post}) >= 2
     assert all(config.reply for config in configs)
     assert any(config.reply and not config.reply.followup_only for config in configs)
+    assert any(config.post and config.post.link_share for config in configs)
+    assert any(config.images.caption != "none" for config in configs)
+    assert not any("perspective" in config.safety.moderators for config in configs)
 
 
 def test_make_bots__have_a_slot_in_the_running_minute() -> None:
@@ -79,4 +82,5 @@ def test_make_main_config__is_of_the_contract() -> None:
         "hf": ADDRESSES.hf,
         "openai": ADDRESSES.openai,
         "llama": ADDRESSES.openai,
+        "mistral": ADDRESSES.openai,
     }
