@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 import sdnotify
 
@@ -62,9 +63,11 @@ class Notifier:
 
     def close(self) -> None:
         """Fall silent for good: the socket is given back, and every later call does nothing."""
-        if self._sender is not None:
-            self._sender.socket.close()
-            self._sender = None
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            # A forked child has closed every descriptor already.
+            with suppress(OSError):
+                sender.socket.close()
 
     def _send(self, *assignments: str) -> None:
         if self._sender is not None and assignments:

@@ -20,11 +20,16 @@ from hotshotd.errors import ConfigError, ExitCode
 from hotshotd.log import get_logger
 from hotshotd.loop import Loop
 from hotshotd.quota.server import serve
+from hotshotd.supervisor.alerts import Alerts
 from hotshotd.supervisor.commands import Commands
+from hotshotd.supervisor.courier import Alert, carry
+from hotshotd.supervisor.metrics import Metrics
 from hotshotd.supervisor.notices import Notices
+from hotshotd.supervisor.outbox import Outbox
 from hotshotd.supervisor.process import Child, ChildMain, spawn, spawn_many
 from hotshotd.supervisor.quota import QuotaChild
 from hotshotd.supervisor.supervisor import Load, Supervisor
+from hotshotd.supervisor.told import Told
 from hotshotd.supervisor.warm import warm
 from hotshotd.supervisor.wishes import Wishes
 from hotshotd.systemd import Notifier
@@ -83,10 +88,13 @@ def run_daemon(loaded: Loaded, load: Load, *, bottom_lines: bool = False) -> Exi
         on_reload_ended=notices.on_reload_ended,
     )
     notices.attend(supervisor)
+    _send_alerts(loop, supervisor, notifier, told=Told(state_dir / "alerts.json", loop.clock))
+    metrics = _show_metrics(loop, supervisor)
     commands = Commands(supervisor)
     control = ControlServer(loop, control_listener, lambda exchange: _serve(commands, exchange))
     shown = BottomLines(loop, sys.stderr, commands.describe_bots) if bottom_lines and sys.stderr.isatty() else None
     code = supervisor.run()
+    metrics.close()
     if shown:
         shown.close()
     control.close()
@@ -108,6 +116,36 @@ def _follow_log_settings(load: Load) -> Load:
         return fresh
 
     return load_and_follow
+
+
+def _send_alerts(loop: Loop, supervisor: Supervisor, notifier: Notifier, *, told: Told) -> None:
+    """Have alerts sent, if and as the main file of each moment says."""
+
+    def launch(alerts: Sequence[Alert], *, on_message: Callable[[Json], None]) -> Child:
+        main, host = supervisor.main, socket.gethostname()
+
+        def be_courier(channel: socket.socket) -> int:
+            notifier.close()
+            return carry(channel, alerts, main, environ=os.environ, daemon=host)
+
+        return spawn(loop, be_courier, on_message=on_message)
+
+    outbox = Outbox(loop, told, launch=launch, chance=fresh_random())
+    alerts = Alerts(loop, told, outbox, supervisor)
+    supervisor.quota.listeners.append(alerts.on_quota_event)
+    supervisor.watchers.changed.append(alerts.look)
+    supervisor.watchers.reloaded.append(alerts.follow)
+    supervisor.watchers.reaped.append(outbox.reap)
+    # In the loop: the bots are not made yet.
+    loop.call_later(0, alerts.begin)
+
+
+def _show_metrics(loop: Loop, supervisor: Supervisor) -> Metrics:
+    """Serve or write the figures, if and as the main file of each moment says."""
+    metrics = Metrics(loop, supervisor)
+    supervisor.watchers.reloaded.append(metrics.follow)
+    loop.call_later(0, metrics.follow)
+    return metrics
 
 
 def _serve(commands: Commands, exchange: Exchange) -> None:

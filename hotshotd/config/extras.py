@@ -13,6 +13,8 @@ NO_LOCAL_MODEL = (
     "bot; crude), or pip install 'hotshotd[local]' (detoxify with torch: some GB on disk, about 1 GB of memory a bot)"
 )
 
+NO_PROMETHEUS = "metrics need the package prometheus-client: run `pip install 'hotshotd[metrics]'`"
+
 ENGLISH_ONLY = "what moderator local uses here knows English only: pip install 'hotshotd[local]' instead"
 
 

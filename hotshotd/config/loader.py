@@ -13,14 +13,14 @@ from typing import Any
 
 from hotshotd._types import BotName
 from hotshotd.config.document import Document, Tree, load_document
-from hotshotd.config.faults import Fault, KeyPath, Place, Places, find_place, unique
+from hotshotd.config.faults import Fault, KeyPath, Place, Places, blame, find_place, unique
 from hotshotd.config.hotshotbot import OldFile, is_of_hotshotbot, translate
 from hotshotd.config.hotshotbot_notice import make_notice
 from hotshotd.config.loaded import BotLoad, InvalidBot, Loaded, LoadedBot, MainLoad
 from hotshotd.config.merge import SECRET_KEYS, WHOLE_KEYS, choose_defaults, descend, overlay, select
 from hotshotd.config.rules import check_bot, check_literals, check_main, warn_of_no_effect
 from hotshotd.config.schema import BACKEND_PRESETS, SERVICE_PRESETS, BotConfig, MainConfig
-from hotshotd.config.secrets import Secrets
+from hotshotd.config.secrets import Secrets, webhook_ref
 from hotshotd.config.validation import validate, validate_part
 from hotshotd.errors import ConfigError
 
@@ -132,7 +132,8 @@ def load_all(
     if main.tree is None:
         return Loaded(main.path, None, main.faults, (), ())
     files, faults, warnings = _list_bot_files(main)
-    loaded = _load_bots(files, main, secrets=_secrets(main, environ) if check_secrets else None, running=running or {})
+    secrets = _secrets(main, environ) if check_secrets else None
+    loaded = _load_bots(files, main, secrets=secrets, running=running or {})
     main_faults = unique([*main.faults, *faults])
     return Loaded(
         main.path,
@@ -140,7 +141,14 @@ def load_all(
         main_faults,
         loaded.bots,
         loaded.invalid,
-        unique([*warn_of_no_effect(main.tree, default=Place(config_path, 1)), *warnings, *loaded.warnings]),
+        unique(
+            [
+                *warn_of_no_effect(main.tree, default=Place(config_path, 1)),
+                *_warn_of_webhook(main, secrets),
+                *warnings,
+                *loaded.warnings,
+            ]
+        ),
     )
 
 
@@ -239,6 +247,15 @@ def _secrets(main: MainLoad, environ: Mapping[str, str]) -> Secrets:
         secrets_file=Path(secrets_file) if isinstance(secrets_file, str) else None,
         state_dir=Path(state_dir) if isinstance(state_dir, str) else None,
     )
+
+
+def _warn_of_webhook(main: MainLoad, secrets: Secrets | None) -> tuple[Fault, ...]:
+    """Warn of alerts that can't be sent: no bot depends on them."""
+    ref = webhook_ref(main.config) if main.config else None
+    why = secrets.warn_of_webhook(ref) if ref and secrets else None
+    if main.tree is None or main.path is None or ref is None or why is None:
+        return ()
+    return (blame(main.tree.places, ref.key, why, default=Place(main.path, 1)),)
 
 
 # --- the bots' files -------------------------------------------------------------------------

@@ -6,9 +6,7 @@ where something else in the file is wrong. Each rule gives pairs of a key and wh
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +19,7 @@ from hotshotd.config.picturing import check_pictures, find_idle_pictures
 from hotshotd.config.schema import NO_GUARD_MODEL, NO_MODERATOR, NO_POST_NO_REPLY, NO_REPLY_MODEL, NO_TOPIC_MODEL
 from hotshotd.config.validation import find_closest
 from hotshotd.config.values import Blame, parse_flag
+from hotshotd.config.watching import check_alerts, check_metrics, is_loopback, is_near
 
 Data = Mapping[str, Any]
 Rule = Callable[[Data], Iterator[Blame]]
@@ -40,39 +39,9 @@ BACKEND_KEYS: tuple[KeyPath, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NotYet:
-    """A feature of the contract that this release does not have: the key, and which of its values turn it on."""
-
-    key: KeyPath
-    is_on: Callable[[object, Data], bool]
-    feature: str
-
-
-def _is_set(value: object, _: Data) -> bool:
-    return value not in (None, "none", [], {}, "")
-
-
-#: Keys that do nothing yet, and harm nobody by it: a warning each.
-NO_EFFECT_YET: tuple[NotYet, ...] = (
-    *(NotYet(("alerts", f"webhook_url{form}"), _is_set, "alerts by web hook") for form in ("", "_env", "_file")),
-    *(NotYet(("metrics", key), _is_set, "metrics for Prometheus") for key in ("port", "textfile")),
-)
-
-
 def warn_of_no_effect(tree: Tree, *, default: Place) -> tuple[Fault, ...]:
-    """Give a warning for each key of a bot's or the main file that does nothing in this release, or on this machine."""
-    idle = (blame(tree.places, path, why, default=default) for path, why in find_idle_pictures(tree.data))
-    return (*idle, *_warn_of_rows(tree, default))
-
-
-def _warn_of_rows(tree: Tree, default: Place) -> tuple[Fault, ...]:
-    return tuple(
-        blame(tree.places, path, f"{row.feature} is not part of this release yet: this has no effect", default=default)
-        for row in NO_EFFECT_YET
-        for path, value in find(tree.data, row.key)
-        if row.is_on(value, tree.data)
-    )
+    """Give a warning for each key of a bot's or the main file that does nothing on this machine."""
+    return tuple(blame(tree.places, path, why, default=default) for path, why in find_idle_pictures(tree.data))
 
 
 def check_bot(tree: Tree, *, default: Place) -> tuple[Fault, ...]:
@@ -226,6 +195,8 @@ _BOT_RULES: tuple[Rule, ...] = (
     _keys_travel_encrypted,
 )
 _MAIN_RULES: tuple[Rule, ...] = (
+    check_alerts,
+    check_metrics,
     _reddit_is_encrypted,
     _one_form_each,
     _keys_travel_encrypted,
@@ -233,27 +204,6 @@ _MAIN_RULES: tuple[Rule, ...] = (
 
 
 # --- what they ask ---------------------------------------------------------------------------
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine: 127.0.0.0/8, ::1 or localhost."""
-    address = _parse_address(host)
-    return address.is_loopback if address else host == "localhost"
-
-
-def is_near(host: str) -> bool:
-    """Tell whether a host is in a private network, as far as its address or name shows it."""
-    address = _parse_address(host)
-    if address:
-        return address.is_private or address.is_loopback
-    return "." not in host or host.endswith((".local", ".lan", ".internal", ".home.arpa", ".localhost"))
-
-
-def _parse_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
 
 
 def _split(url: object) -> tuple[str, str] | None:

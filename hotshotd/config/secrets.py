@@ -220,6 +220,14 @@ class Secrets:
             found.append(Fault(path, 1, "secrets_file", "others can read this file: run chmod 600 on it"))
         return tuple(found)
 
+    def warn_of_webhook(self, ref: SecretRef) -> str | None:
+        """Say what is wrong with the secret address for alerts; None where nothing is."""
+        if not self.is_present(ref):
+            return f"{self._describe_missing(ref)}; until then no alert is sent"
+        if ref.file is not None and _is_readable_by_others(ref.file):
+            return f"others can read {ref.file}: run chmod 600 on it"
+        return None
+
     # --- where things are --------------------------------------------------------------------
 
     def _account_refs(self, bot: BotConfig) -> tuple[SecretRef, ...]:

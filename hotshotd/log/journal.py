@@ -62,12 +62,10 @@ def _encode_field(name: str, value: str) -> bytes:
 
 
 class Journal:
-    """A connection-less sender; survives a restart of journald. Blocks up to `SEND_TIMEOUT_SECONDS`."""
+    """A sender without a connection; survives a restart of journald. Blocks up to `SEND_TIMEOUT_SECONDS`."""
 
     def __init__(self, path: str = JOURNAL_SOCKET) -> None:
         self._path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(SEND_TIMEOUT_SECONDS)
 
     def send(self, fields: Mapping[str, str]) -> None:
         """Write one entry.
@@ -76,14 +74,17 @@ class Journal:
             OSError: Nobody listens there, or the journal is stuck.
         """
         entry = encode_entry(fields)
-        try:
-            self._socket.sendto(entry, self._path)
-        except OSError as exc:
-            if exc.errno not in _TOO_LARGE:
-                raise
-            self._send_as_file(entry)
+        # One an entry: a child closes every descriptor after its fork, and a kept number would be another's by then.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(SEND_TIMEOUT_SECONDS)
+            try:
+                sender.sendto(entry, self._path)
+            except OSError as exc:
+                if exc.errno not in _TOO_LARGE:
+                    raise
+                self._send_as_file(sender, entry)
 
-    def _send_as_file(self, entry: bytes) -> None:
+    def _send_as_file(self, sender: socket.socket, entry: bytes) -> None:
         fd = os.memfd_create("hotshot-journal-entry", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
         try:
             with open(fd, "wb", closefd=False) as file:
@@ -91,10 +92,6 @@ class Journal:
             # journald refuses a file that could still change under it.
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
             rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))
-            self._socket.sendmsg([b""], [rights], 0, self._path)
+            sender.sendmsg([b""], [rights], 0, self._path)
         finally:
             os.close(fd)
-
-    def close(self) -> None:
-        """Give the socket back."""
-        self._socket.close()

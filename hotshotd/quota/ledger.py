@@ -196,9 +196,9 @@ class Ledger:
             raise QuotaUnavailable(f"{bot} is not configured in the quota process; `hotshotctl reload` tells it")
 
     def check(self, bot: BotName, cost: Chars, *, addressed: bool = False, at: Moment) -> None:
-        """Raise what `grant` would raise, and change nothing else."""
+        """Raise what `grant` would raise, and charge nothing."""
         self.check_bot(bot, at=at)
-        self._admit(bot, cost, addressed=addressed, at=at)
+        self._admit_or_tell(bot, cost, addressed=addressed, at=at)
 
     def grant(self, bot: BotName, cost: Chars, *, lease: int, addressed: bool = False, at: Moment) -> Permit:
         """Charge `cost` characters to `bot`, or refuse. Not to be answered before `confirm` of the next batch.
@@ -210,13 +210,7 @@ class Ledger:
             QuotaUnavailable: The bot is not configured, or the ledger is damaged or failing.
         """
         self.check_bot(bot, at=at)
-        try:
-            self._admit(bot, cost, addressed=addressed, at=at)
-        except PaceExceeded:
-            raise
-        except QuotaExceeded:
-            self._notice_thresholds(bot, refused=True)
-            raise
+        self._admit_or_tell(bot, cost, addressed=addressed, at=at)
         account = self._account(bot)
         self._raise_mark(bot, account, cost)
         account.used += cost
@@ -583,6 +577,15 @@ class Ledger:
         if (day - today).days > 1:
             message += "; if that day is an error, stop hotshotd and delete ledger.db and ledger.seq in its state_dir"
         self._events.append(ClockJumped(seconds=seconds, day=day, message=message))
+
+    def _admit_or_tell(self, bot: BotName, cost: Chars, *, addressed: bool, at: Moment) -> None:
+        try:
+            self._admit(bot, cost, addressed=addressed, at=at)
+        except PaceExceeded:
+            raise
+        except QuotaExceeded:
+            self._notice_thresholds(bot, refused=True)
+            raise
 
     def _compute_told(self, bot: BotName) -> set[int]:
         plan = self._plan.bots[bot]

@@ -146,8 +146,8 @@ def _baker(crowd: _Crowd) -> str:
 
 def _guard(crowd: _Crowd) -> str:
     return f"""\
-        # Never posts. A base model behind /v1/completions answers those who use his words, or speak to him; a model that
-        # sees tells it what pictures show.
+        # Never posts. A base model behind /v1/completions answers those who use his words, or speak to him;
+        # another model, which sees, tells it what pictures show.
         backstory: >-
           The following is a conversation with a museum guard who has stood in the same room since
           1994. He is bored, polite, and knows what the duke in the big painting did.

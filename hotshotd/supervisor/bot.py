@@ -17,6 +17,7 @@ from hotshotd.loop import Loop, Timer
 from hotshotd.supervisor.errands import Errands
 from hotshotd.supervisor.process import Child, SpawnError
 from hotshotd.supervisor.states import MOVES, State, compute_shown
+from hotshotd.supervisor.totals import Totals
 from hotshotd.supervisor.wishes import Pause
 from hotshotd.wire import Json
 
@@ -34,6 +35,9 @@ GRACE_SECONDS = 8.0
 EXIT_FATAL = 77
 
 _BACKOFF = Backoff(base_seconds=1.0, cap_seconds=300.0)
+
+#: What of a worker's report is a change like one of state.
+_NEWS = frozenset({"banned_in", "degraded"})
 
 
 class Spawner(Protocol):
@@ -75,6 +79,7 @@ class Bot:
         chance: random.Random,
         today: Callable[[], date],
         on_change: Callable[[], None],
+        totals: Totals | None = None,
     ) -> None:
         self.name = loaded.name
         self.loaded = loaded
@@ -82,6 +87,8 @@ class Bot:
         self.reason = ""
         self.pause: Pause | None = None
         self.restarts = 0
+        #: What `metrics` shows; given, where the bot was there before.
+        self.totals = totals or Totals()
         self.report: Json = {}
         self.last_error: str | None = None
         self.errands = Errands(loop, self.send)
@@ -270,11 +277,14 @@ class Bot:
 
     def _on_counts(self, message: Json) -> None:
         self._counts.add({str(key): int(value) for key, value in message["add"].items()}, self._today())
+        self.totals.add(message)
 
     def _on_report(self, message: Json) -> None:
         self.report.update(message["report"])
         if "last_error" in message["report"]:
             self.last_error = message["report"]["last_error"]
+        if not _NEWS.isdisjoint(message["report"]):
+            self._on_change()
 
     def _on_fatal(self, message: Json) -> None:
         self._fatal = str(message.get("reason"))
@@ -288,6 +298,7 @@ class Bot:
     def _fail(self, reason: str) -> None:
         self._failures += 1
         self.restarts += 1
+        self.totals.restarts += 1
         self.last_error = reason
         self._move(State.BACKOFF, reason)
         self._set("start", _BACKOFF.compute_delay(self._failures, self._chance), self.start)

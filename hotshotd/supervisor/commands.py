@@ -197,14 +197,7 @@ class Commands:
         return [self._supervisor.bots[name] for name in chosen if name in self._supervisor.bots]
 
     def _with_figures(self, answer: Callable[[], None]) -> None:
-        quota = self._supervisor.quota
-
-        def take(snapshot: Json | None) -> None:
-            if snapshot is not None and snapshot.get("ok"):
-                quota.snapshot = snapshot
-            answer()
-
-        quota.request({"op": "snapshot"}, take, seconds=FIGURES_SECONDS)
+        self._supervisor.quota.refresh(answer, seconds=FIGURES_SECONDS)
 
     def _describe_daemon(self) -> Json:
         quota = self._supervisor.quota

@@ -41,7 +41,8 @@ class QuotaChild:
         self._main = main
         self._listener = listener
         self._chance = chance
-        self._on_event = on_event
+        #: Who hears each event of the process.
+        self.listeners = [on_event]
         self._child: Child | None = None
         self._settings: Json = {}
         self._ids = count(1)
@@ -89,6 +90,16 @@ class QuotaChild:
         self._waiting[number] = (answer, timer)
         self._child.send({"id": number, **message})
 
+    def refresh(self, then: Callable[[], None], *, seconds: float) -> None:
+        """Ask for fresh figures; calls `then` when `snapshot` has them, or after `seconds` with the last known ones."""
+
+        def take(snapshot: Json | None) -> None:
+            if snapshot is not None and snapshot.get("ok"):
+                self.snapshot = snapshot
+            then()
+
+        self.request({"op": "snapshot"}, take, seconds=seconds)
+
     def stop(self, then: Callable[[], None], *, seconds: float) -> None:
         """Let it write exact figures and end; kill it after `seconds`."""
         self._stopping = then
@@ -130,7 +141,8 @@ class QuotaChild:
             self.state, self.message = "ok", ""
         elif message.get("event") == "state":
             self.state, self.message = str(message.get("state")), str(message.get("message", ""))
-        self._on_event(message)
+        for listen in self.listeners:
+            listen(message)
 
     def _answer(self, number: int, reply: Json | None) -> None:
         answer, timer = self._waiting.pop(number, (None, None))

@@ -10,7 +10,7 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from hotshotd._types import BotName
@@ -24,6 +24,7 @@ from hotshotd.supervisor.bot import Bot, Spawner
 from hotshotd.supervisor.process import Child, SpawnError
 from hotshotd.supervisor.quota import QuotaChild
 from hotshotd.supervisor.states import State
+from hotshotd.supervisor.totals import Totals
 from hotshotd.supervisor.wishes import Wishes
 from hotshotd.wire import Json
 
@@ -46,6 +47,15 @@ class Changes:
     removed: tuple[BotName, ...] = ()
     unchanged: tuple[BotName, ...] = ()
     invalid: tuple[InvalidBot, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Watchers:
+    """Who looks on: called after each change of a bot, each reload, and each end of a child (pid and status)."""
+
+    changed: list[Callable[[], None]] = field(default_factory=list)
+    reloaded: list[Callable[[], None]] = field(default_factory=list)
+    reaped: list[Callable[[int, int], None]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -78,6 +88,7 @@ class Supervisor:
         self.bots: dict[BotName, Bot] = {}
         self.invalid: dict[BotName, InvalidBot] = {}
         self.stopping = False
+        self.watchers = Watchers()
         self._load = load
         self._make_spawn = spawn
         self._chance = chance
@@ -85,6 +96,8 @@ class Supervisor:
         self._on_reload_begun = on_reload_begun
         self._on_reload_ended = on_reload_ended
         self._waiting: list[_Waiting] = []
+        #: By bot name; those of a bot that a reload took away are kept for its return.
+        self._totals: dict[BotName, Totals] = {}
 
     # -- life --------------------------------------------------------------------------------
 
@@ -165,6 +178,8 @@ class Supervisor:
         self._note_faults(changes.invalid)
         self._note_warnings()
         self.quota.configure(self._make_quota_settings())
+        for watch in self.watchers.reloaded:
+            watch()
         _log.info("config.reloaded", **{name: list(getattr(changes, name)) for name in ("added", "changed", "removed")})
         return changes, started
 
@@ -248,6 +263,7 @@ class Supervisor:
             chance=self._chance,
             today=self.get_today,
             on_change=self._bot_changed,
+            totals=self._totals.setdefault(loaded.name, Totals()),
         )
         bot.pause = self.wishes.get_pause(bot.name, self.loop.clock.now())
         if bot.pause and bot.pause.until:
@@ -326,9 +342,13 @@ class Supervisor:
         self.quota.reap(pid, status)
         for bot in list(self.bots.values()):
             bot.reap(pid, status)
+        for watch in self.watchers.reaped:
+            watch(pid, status)
 
     def _bot_changed(self) -> None:
         self._on_change()
+        for watch in self.watchers.changed:
+            watch()
         self._check_waiting()
 
     def _check_waiting(self) -> None:

@@ -465,7 +465,6 @@ def test_journal__sends_one_datagram(journal_socket: socket.socket) -> None:
     """A small entry is the datagram itself."""
     journal = Journal(journal_socket.getsockname())
     journal.send({"MESSAGE": "hello"})
-    journal.close()
     assert journal_socket.recv(100) == b"MESSAGE=hello\n"
 
 
@@ -473,7 +472,6 @@ def test_journal__sends_a_sealed_file_when_the_entry_is_large(journal_socket: so
     """What no datagram holds arrives as an empty one with a file that can't change any more."""
     journal = Journal(journal_socket.getsockname())
     journal.send({"MESSAGE": "x" * 4_000_000})
-    journal.close()
     data, [fd], _, _ = socket.recv_fds(journal_socket, 100, 1)
     try:
         seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
@@ -495,5 +493,4 @@ def test_journal__that_is_away_costs_nothing(tmp_path: Path) -> None:
         listener.bind(str(path))
         write({"event": "two"})
         assert b"HOTSHOT_EVENT=two" in listener.recv(1000)
-    journal.close()
     assert lost == [{"event": "one"}]
