@@ -162,8 +162,11 @@ class Platform(Protocol):
         """Give the submission of a comment and the comments above it, nearest last."""
         ...
 
-    async def own(self, kind: Kind) -> tuple[Item, ...]:
-        """Give the bot's own newest hundred comments or submissions, newest first."""
+    async def own(self, kind: Kind, *, since: datetime | None = None) -> tuple[Item, ...]:
+        """Give the bot's own newest comments or submissions, newest first: a hundred, or all since a moment.
+
+        `since` costs a request for each hundred; a thousand is the most.
+        """
         ...
 
     async def reply(self, parent: Item, text: str) -> Ref:

@@ -16,6 +16,9 @@ from hotshotd.platform import Item, Ref
 
 _HOUR = timedelta(hours=1)
 
+#: Threads remembered; people seldom answer in older ones.
+THREADS_KEPT = 2_000
+
 
 @dataclass(frozen=True, slots=True)
 class Guards:
@@ -32,16 +35,13 @@ class Guards:
 
     @classmethod
     def from_own(cls, own_items: Iterable[Item], day_start: datetime) -> Guards:
-        """Count what the bot's own newest comments tell.
-
-        A listing ends at a hundred: a bot that wrote more today counts only those after a restart.
-        """
-        items = tuple(own_items)
+        """Count what the bot's own newest comments tell."""
+        items = sorted(own_items, key=lambda item: item.created_at)
         threads: dict[Ref, int] = {}
         for item in items:
             if item.submission is not None:
                 threads[item.submission] = threads.get(item.submission, 0) + 1
-        today = tuple(sorted(item.created_at for item in items if item.created_at >= day_start))
+        today = tuple(item.created_at for item in items if item.created_at >= day_start)
         return cls(day_start, today, threads)
 
     def count_today(self, now: datetime) -> int:
@@ -67,9 +67,16 @@ class Guards:
             self,
             day_start=max(self.day_start, start),
             written_at=(*(moment for moment in self.written_at if moment >= start), now),
-            threads={**self.threads, thread: self.threads.get(thread, 0) + 1},
+            threads=self._threads_with(thread),
             authors=self._authors_with(item, now),
         )
+
+    def _threads_with(self, thread: Ref) -> Mapping[Ref, int]:
+        # The one written in last stands last: those that are quiet the longest are forgotten first.
+        others = {ref: count for ref, count in self.threads.items() if ref != thread}
+        forgotten = max(0, len(others) + 1 - THREADS_KEPT)
+        kept = dict(list(others.items())[forgotten:])
+        return {**kept, thread: self.threads.get(thread, 0) + 1}
 
     def _authors_with(self, item: Item, now: datetime) -> Mapping[str, tuple[datetime, ...]]:
         kept = {key: lately for key in self.authors if (lately := self._lately(key, now))}

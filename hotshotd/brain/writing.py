@@ -23,6 +23,9 @@ CLOCK_SKEW = timedelta(minutes=5)
 #: for a listing may lag behind a write that the worker before it made just before it died; seconds.
 SETTLING_SECONDS = 60.0
 
+#: Answers remembered: what may be read again is a few days old at most.
+ANSWERS_KEPT = 20_000
+
 _RETRY = Backoff(base_seconds=2.0, cap_seconds=60.0)
 
 
@@ -74,10 +77,12 @@ class Writer:
         while self.held_seconds > 0:
             await self._sleep(self.held_seconds, deadline)
 
-    async def look_at_comments(self) -> tuple[Item, ...]:
-        """Read the bot's own newest comments, and remember whom they answer."""
-        own = await self._platform.own(Kind.COMMENT)
-        self._answers.update({item.parent: item.ref for item in own if item.parent is not None})
+    async def look_at_comments(self, *, since: datetime | None = None) -> tuple[Item, ...]:
+        """Read the bot's own newest comments (all since a moment, if one is given), and remember whom they answer."""
+        own = await self._platform.own(Kind.COMMENT, since=since)
+        for item in reversed(own):
+            if item.parent is not None:
+                self._remember(item.parent, item.ref)
         return own
 
     async def reply(self, item: Item, text: str, *, deadline: float) -> Ref:
@@ -96,10 +101,10 @@ class Writer:
             return self._answers.get(item.ref)
 
         async with self._lock:
-            found = await self._find_earlier_answer(item, look)
+            found = await self._find_earlier_answer(item, look, deadline)
             if found is None:
                 found = await self._write(f"the reply to {item.ref}", send, look, deadline)
-            self._answers[item.ref] = found
+            self._remember(item.ref, found)
             return found
 
     async def post(self, draft: Draft, *, deadline: float) -> Ref:
@@ -135,15 +140,27 @@ class Writer:
             finally:
                 self.under_way, self.under_way_task = None, None
 
-    async def _find_earlier_answer(self, item: Item, look: Callable[[], Awaitable[Ref | None]]) -> Ref | None:
-        """Find the answer that this worker, or the one before it, has given already."""
+    def _remember(self, answered: Ref, answer: Ref) -> None:
+        self._answers.pop(answered, None)
+        self._answers[answered] = answer
+        while len(self._answers) > ANSWERS_KEPT:
+            del self._answers[next(iter(self._answers))]
+
+    async def _find_earlier_answer(
+        self, item: Item, look: Callable[[], Awaitable[Ref | None]], deadline: float
+    ) -> Ref | None:
+        """Find the answer that this worker, or the one before it, has given already; waits for a look that works."""
         settling = self._clock.monotonic() - self._started < SETTLING_SECONDS
         if item.ref in self._answers or not settling or item.created_at > self._started_at:
             return self._answers.get(item.ref)
-        try:
-            return await look()
-        except (Retry, Down):
-            return None
+        failures = 0
+        while True:
+            try:
+                return await look()
+            except (Retry, Down) as exc:
+                failures += 1
+                pause = exc.after if isinstance(exc, Retry) else _RETRY.compute_ceiling(failures)
+                await self._sleep(pause, deadline)
 
     async def _write(
         self,

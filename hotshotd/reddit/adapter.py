@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
@@ -39,6 +40,9 @@ CONTEXT_LEVELS = 8
 
 #: Answers that are asked for at most to reach the top of a thread.
 MAX_BRANCHES = 6
+
+#: Pages of own things that are read at most: Reddit's listings end at a thousand.
+MAX_OWN_PAGES = 10
 
 #: Notices taken off the inbox in one request.
 NOTICES_PER_REQUEST = 25
@@ -156,9 +160,9 @@ class RedditPlatform:
         """Give what stands above an item; one request for a comment at most eight levels deep, none for others."""
         return await self._run(lambda: self._read_thread(item))
 
-    async def own(self, kind: Kind) -> tuple[Item, ...]:
-        """Give the account's newest hundred comments or submissions, newest first; one request."""
-        return await self._run(lambda: self._read_own(kind))
+    async def own(self, kind: Kind, *, since: datetime | None = None) -> tuple[Item, ...]:
+        """Give the account's newest comments or submissions, newest first; one request for each hundred."""
+        return await self._run(lambda: self._read_own(kind, since))
 
     async def reply(self, parent: Item, text: str) -> Ref:
         """Answer a thing; one request, sent once."""
@@ -301,9 +305,16 @@ class RedditPlatform:
             raise Refused(f"Reddit does not show {ref} any more: deleted or removed", why="not_found")
         return branch
 
-    def _read_own(self, kind: Kind) -> tuple[Item, ...]:
+    def _read_own(self, kind: Kind, since: datetime | None) -> tuple[Item, ...]:
         path = f"user/{_segment(self._name)}/{_OWN_PATHS[kind]}"
-        return tuple(parse_items(self._read_page(path, sort="new").children, on_drop=self._report_drop))
+        page = self._read_page(path, sort="new")
+        items = parse_items(page.children, on_drop=self._report_drop)
+        for _ in range(MAX_OWN_PAGES - 1):
+            if since is None or page.after is None or not items or items[-1].created_at < since:
+                break
+            page = self._read_page(path, after=page.after, sort="new")
+            items = [*items, *parse_items(page.children, on_drop=self._report_drop)]
+        return tuple(items)
 
     def _reply(self, parent: Item, text: str) -> Ref:
         answer = self._write("api/comment/", {"thing_id": parent.ref, "text": text})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from hotshotd.backoff import Backoff
@@ -152,7 +152,7 @@ class Worker:
 
     async def _read_own(self) -> None:
         """Learn from Reddit what was answered and posted: it is the memory of a bot."""
-        comments = await self._parts.writer.look_at_comments()
+        comments = await self._parts.writer.look_at_comments(since=self._compute_memory_start())
         submissions = await self._platform.own(Kind.SUBMISSION)
         if self._parts.posting:
             self._parts.posting.note_own(submissions)
@@ -162,6 +162,14 @@ class Worker:
             self._parts.answering.guards = self._parts.answering.guards.from_own(
                 comments, compute_day_start(self._clock.now(), self._parts.zone)
             )
+
+    def _compute_memory_start(self) -> datetime | None:
+        """Give since when own comments count: what may still be answered must be known as answered, and the day's."""
+        if self._config.reply is None:
+            return None
+        now = self._clock.now()
+        oldest = timedelta(seconds=max(self._config.poll.lookback, self._config.poll.inbox_lookback))
+        return min(compute_day_start(now, self._parts.zone), now - oldest)
 
     def _plan_everything(self) -> None:
         if self._parts.answering:
@@ -386,6 +394,7 @@ class Worker:
         verdict = Verdict.of(Why.ERROR, detail=f"{type(exc).__name__}: {exc}"[:300])
         _log.error("item.crashed", thing=found.item.ref, error=verdict.detail, exc_info=exc)
         self._link.trouble(f"an item failed inside: {verdict.detail}")
+        self._link.count("submissions" if found.item.kind is Kind.SUBMISSION else "comments")
         self._link.event(
             "item.done",
             thing=found.item.ref,

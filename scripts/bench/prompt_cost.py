@@ -206,7 +206,7 @@ class TracePlatform:
         self._written += 1
         return Ref(f"t1_written{self._written}")
 
-    async def own(self, kind: Kind) -> tuple[Item, ...]:  # noqa: ARG002
+    async def own(self, kind: Kind, *, since: datetime | None = None) -> tuple[Item, ...]:  # noqa: ARG002
         return ()
 
     async def whoami(self) -> Identity:

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -415,6 +416,21 @@ def test_own__newest_first_one_request_each(world: World) -> None:
     assert [item.title for item in run(platform.own(Kind.SUBMISSION))] == ["mine"]
     assert mine.fullname == run(platform.own(Kind.SUBMISSION))[0].ref
     assert world.server.log.requests("/comments$")[0].params["limit"] == "100"
+
+
+def test_own__reads_on_for_as_long_as_is_asked(world: World) -> None:
+    """More than a hundred own comments since a moment: a request for each hundred, none for older ones."""
+    post = world.forum.submit("ann", "pond", "Ponds").fullname
+    for number in range(230):
+        world.forum.comment(BOT, post, f"Quack {number}")
+    platform = world.platform()
+    begin = datetime.now(UTC) - timedelta(hours=1)
+    assert len(run(platform.own(Kind.COMMENT))) == 100
+    before = len(world.requests())
+    everything = run(platform.own(Kind.COMMENT, since=begin))
+    assert [item.text for item in everything] == [f"Quack {number}" for number in reversed(range(230))]
+    assert len(world.requests()) - before == 3
+    assert len(run(platform.own(Kind.COMMENT, since=datetime.now(UTC) + timedelta(hours=1)))) == 100
 
 
 def test_resolve__permalink_of_the_site_and_of_reddit(world: World) -> None:

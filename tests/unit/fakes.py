@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from virtual import VirtualClock
@@ -72,7 +72,7 @@ class MemoryPlatform:
         await self._step("thread", item.ref)
         return self.threads[item.ref]
 
-    async def own(self, kind: Kind) -> tuple[Item, ...]:
+    async def own(self, kind: Kind, *, since: datetime | None = None) -> tuple[Item, ...]:
         await self._step("own", kind.value)
         return tuple(reversed(self.comments if kind is Kind.COMMENT else self.submissions))
 

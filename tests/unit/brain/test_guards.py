@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from hotshotd.brain.guards import Guards
+from hotshotd.brain.guards import THREADS_KEPT, Guards
 from hotshotd.brain.rules import ReplyRules
 from hotshotd.brain.verdict import Why
 from hotshotd.platform import Author, Item, Kind, Ref
@@ -97,3 +97,15 @@ def test_refusal__knows_messages(make_comment: Make, now: datetime) -> None:
     message = make_comment(kind=Kind.MESSAGE, submission=None, parent=None)
     guards = Guards(DAY).record(message, now)
     assert guards.refusal(message, now, rules=rules(hour=1)) is Why.MAX_PER_AUTHOR_HOUR
+
+
+def test_guards__forget_the_threads_that_are_quiet_the_longest(
+    make_comment: Callable[..., Item], now: datetime
+) -> None:
+    """Memory is bounded: the oldest threads go, the newest keep their counts."""
+    guards = Guards(now.replace(hour=0))
+    for number in range(THREADS_KEPT + 5):
+        guards = guards.record(make_comment(submission=Ref(f"t3_{number}"), author=None), now)
+    assert len(guards.threads) == THREADS_KEPT
+    assert "t3_4" not in guards.threads
+    assert guards.threads[Ref("t3_5")] == 1

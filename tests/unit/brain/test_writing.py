@@ -238,6 +238,32 @@ def test_reply__that_the_worker_before_made_is_found_by_the_settling_look() -> N
     with_writer(act)
 
 
+def test_reply__waits_for_a_settling_look_that_works() -> None:
+    """A look that fails says nothing: the earlier answer is found by the next one, and nothing is written before."""
+
+    async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
+        item = make_comment(clock)
+        earlier = await platform.reply(item, "Tall.")
+        platform.script = {"own": [Down("away"), Retry("slow down", after=30.0)]}
+        assert await writer.reply(item, "High.", deadline=900) == earlier
+        assert len(platform.comments) == 1
+        assert len(platform.times("own")) == 3
+
+    with_writer(act)
+
+
+def test_reply__without_a_settling_look_in_time_writes_nothing() -> None:
+    """Not knowing whether it was answered is no reason to answer."""
+
+    async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
+        platform.script = {"own": [Down("away")] * 99}
+        with pytest.raises(DeadlinePassed):
+            await writer.reply(make_comment(clock), "High.", deadline=50)
+        assert platform.comments == []
+
+    with_writer(act)
+
+
 @pytest.mark.parametrize("case", ["new", "late"])
 def test_reply__needs_no_settling_look_for_new_things_or_later(case: str) -> None:
     """Only a thing older than the worker, in its first minute, costs a request."""
