@@ -1,0 +1,1 @@
+"""Inputs that nobody would send on purpose, and what must not come of them."""
