@@ -314,6 +314,9 @@ class Answering:
     def _refuse_by_guard_at_write(self, item: Item) -> Verdict | None:
         if self._writer.has_answered(item.ref):
             return Verdict.of(Why.ALREADY_ANSWERED)
+        if item.author is not None and item.author.key in self._opted_out:
+            # Said while this answer was being written.
+            return Verdict.of(Why.OPTED_OUT)
         why = self.guards.refusal(item, self._clock.now(), rules=self._rules)
         return Verdict.of(why) if why else None
 

@@ -171,7 +171,7 @@ class Posting:
         draft = await self._compose(own, deadline, with_picture=with_picture, show=show)
         if is_dry:
             return Verdict(Outcome.SKIPPED, Why.DRY_RUN, draft.title)
-        ref = await self._writer.post(draft, deadline=deadline)
+        ref = await self._writer.post(draft, deadline=deadline, known={item.ref for item in own})
         self.last_post_at = self._clock.now()
         self._news.count("posts")
         return Verdict(Outcome.PUBLISHED, Why.ASKED if slot == MANUAL else Why.SCHEDULED, ref)

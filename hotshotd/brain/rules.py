@@ -83,8 +83,10 @@ def _list_homes(config: BotConfig) -> tuple[str, ...]:
 
 def negative_keywords(config: BotConfig) -> Keywords:
     """Give what a bot neither answers nor writes: the built-in list, where it is on, and its own words."""
-    own = Keywords.compile(config.safety.negative_keywords)
-    return default_keywords() + own if config.safety.default_keywords else own
+    words = config.safety.negative_keywords
+    if not config.safety.default_keywords:
+        return Keywords.compile(words)
+    return default_keywords() + Keywords.compile(words) if words else default_keywords()
 
 
 def level_of(item: Item) -> int | None:

@@ -8,16 +8,13 @@ read after each of `confirm_after`; only when a look that succeeded shows nothin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Collection
+from datetime import datetime
 
 from hotshotd.backoff import Backoff
 from hotshotd.brain.ports import BrainClock
 from hotshotd.errors import BotPaused, Down, Retry, Unknown
 from hotshotd.platform import Draft, Item, Kind, Platform, Ref
-
-#: How far the platform's clock may be behind ours when an own submission is matched by title and time.
-CLOCK_SKEW = timedelta(minutes=5)
 
 #: Things older than the worker are looked for once more before they are answered in this time after its start,
 #: for a listing may lag behind a write that the worker before it made just before it died; seconds.
@@ -107,15 +104,17 @@ class Writer:
             self._remember(item.ref, found)
             return found
 
-    async def post(self, draft: Draft, *, deadline: float) -> Ref:
-        """Make a submission exactly once; raises as `reply` does."""
-        since = self._clock.now() - CLOCK_SKEW
+    async def post(self, draft: Draft, *, deadline: float, known: Collection[Ref] = ()) -> Ref:
+        """Make a submission exactly once; raises as `reply` does. `known` are own submissions that were there before.
+
+        No time says which are new: the platform's clock and ours may differ by hours.
+        """
 
         async def send() -> Ref:
             return await self._platform.post(draft)
 
         async def look() -> Ref | None:
-            return find_submission(await self._platform.own(Kind.SUBMISSION), draft, since)
+            return find_submission(await self._platform.own(Kind.SUBMISSION), draft, known)
 
         async with self._lock:
             return await self._write(f"the post {draft.title!r}", send, look, deadline)
@@ -238,10 +237,10 @@ class Writer:
             await self._clock.sleep(seconds)
 
 
-def find_submission(own: tuple[Item, ...], draft: Draft, since: datetime) -> Ref | None:
-    """Find the submission that a draft became, by place, title and time."""
+def find_submission(own: tuple[Item, ...], draft: Draft, known: Collection[Ref]) -> Ref | None:
+    """Find the submission that a draft became, by place and title, among those that were not there before."""
     for item in own:
         same_place = item.place.casefold() == draft.place.casefold()
-        if same_place and item.title.strip() == draft.title.strip() and item.created_at >= since:
+        if same_place and item.title.strip() == draft.title.strip() and item.ref not in known:
             return item.ref
     return None

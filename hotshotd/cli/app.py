@@ -20,6 +20,7 @@ from hotshotd.errors import ConfigError, ExitCode
 from hotshotd.log import get_logger
 from hotshotd.loop import Loop
 from hotshotd.quota.server import serve
+from hotshotd.quota.store import LedgerTooNew
 from hotshotd.supervisor.alerts import Alerts
 from hotshotd.supervisor.commands import Commands
 from hotshotd.supervisor.courier import Alert, carry
@@ -74,6 +75,7 @@ def run_daemon(loaded: Loaded, load: Load, *, bottom_lines: bool = False) -> Exi
         quota_listener,
         chance=chance,
         on_event=notices.on_quota_event,
+        on_refused=lambda reason: supervisor.refuse(reason),  # noqa: PLW0108 - it is made below
     )
     supervisor = Supervisor(
         loop,
@@ -185,8 +187,12 @@ class _WorkerSpawner:
 def _make_quota_main(listener: socket.socket, state_dir: Path, notifier: Notifier) -> Callable[[socket.socket], int]:
     def be_quota(channel: socket.socket) -> int:
         notifier.close()
-        serve(listener=listener, channel=channel, state_dir=state_dir, clock=SystemClock(), log=get_logger())
-        return 0
+        try:
+            serve(listener=listener, channel=channel, state_dir=state_dir, clock=SystemClock(), log=get_logger())
+        except LedgerTooNew:
+            # The supervisor was told why.
+            return ExitCode.CONFIG
+        return ExitCode.OK
 
     return be_quota
 

@@ -40,7 +40,7 @@ def is_journal(fd: int, *, journal_stream: str | None) -> bool:
 
 def find_code() -> dict[str, str]:
     """Give the CODE_* fields of the line that logs (systemd.journal-fields(7)); none where no line does."""
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as the standard logging does
     while frame is not None and frame.f_globals.get("__name__", "").startswith(_PASSING_ON):
         frame = frame.f_back
     if frame is None:

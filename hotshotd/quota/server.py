@@ -264,7 +264,8 @@ class _Server:
             return
         ledger = self._room.ledger
         granted = any(answer.number is not None for answer in self._answers)
-        if ledger.counters_changed and self._counters_at is None:
+        # Not while a write fails: the next try writes all of it, and a time that has passed would keep us awake.
+        if ledger.counters_changed and self._counters_at is None and ledger.state is not LedgerState.FAILING:
             self._counters_at = at.monotonic + COUNTERS_SECONDS
         late = self._counters_at is not None and self._counters_at <= at.monotonic
         if ledger.state is not LedgerState.FAILING and (late or ledger.must_write):
@@ -282,7 +283,7 @@ class _Server:
             self._store.write(batch)
         except QuotaUnavailable as exc:
             ledger.fail(str(exc))
-            self._retry_at = self._clock.monotonic() + RETRY_SECONDS
+            self._retry_at, self._counters_at = self._clock.monotonic() + RETRY_SECONDS, None
             return
         ledger.confirm(batch)
         self._retry_at = self._counters_at = None

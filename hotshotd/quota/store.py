@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from hotshotd import __version__
 from hotshotd.errors import ConfigError, QuotaUnavailable
 from hotshotd.quota.days import compute_month
 from hotshotd.quota.records import Batch, Loaded, Row
@@ -22,7 +23,7 @@ from hotshotd.quota.seqfile import Mark, SequenceFile, sync_folder
 #: How long the rows of a day are kept, in days; longer than any month.
 KEEP_DAYS = 40
 
-#: One script a schema version; a ledger is brought forward through those it lacks.
+#: One script a schema version, for ever as it was released; a ledger is brought forward through those it lacks.
 MIGRATIONS = (
     """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -43,6 +44,10 @@ class LedgerInUse(ConfigError):
     """Another quota process holds the folder."""
 
 
+class LedgerTooNew(ConfigError):
+    """A newer release wrote the ledger; this one must not touch it."""
+
+
 class Store(Protocol):
     """Durable memory of a ledger; one holder at a time."""
 
@@ -50,7 +55,7 @@ class Store(Protocol):
         """Read what the last life left, damage included.
 
         Raises:
-            ConfigError: A newer version wrote it.
+            LedgerTooNew: A newer release wrote it.
             QuotaUnavailable: It can't be read or made now; later it may.
         """
         ...
@@ -151,6 +156,8 @@ class SqliteStore:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         db = sqlite3.connect(self._path, isolation_level=None, timeout=0)
         self._db = db
+        # Before anything of it is changed or judged: what is whole for a newer release may look broken here.
+        self._refuse_newer(db)
         # Before WAL, so that its index is in memory and no other process can open the file.
         db.execute("PRAGMA locking_mode=EXCLUSIVE")
         db.execute("PRAGMA journal_mode=WAL")
@@ -159,14 +166,18 @@ class SqliteStore:
             raise _corrupt("its pages do not fit together")
         self._migrate(db)
 
-    def _migrate(self, db: sqlite3.Connection) -> None:
-        version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        if version > len(self._migrations):
-            raise ConfigError(
-                f"{self._path}: written by a newer hotshotd (schema {version}, this one knows {len(self._migrations)});"
-                " install that version again, or stop it and move ledger.db and ledger.seq away"
+    def _refuse_newer(self, db: sqlite3.Connection) -> None:
+        version, known = _read_schema_version(db), len(self._migrations)
+        if version > known:
+            raise LedgerTooNew(
+                f"{self._path}: written by a newer hotshotd{_read_writer(db)} (its schema is {version}, {__version__}"
+                f" knows {known}): install that release again; or move ledger.db* and ledger.seq away, and what was"
+                " spent today and this month is forgotten"
             )
-        for number in range(version, len(self._migrations)):
+
+    def _migrate(self, db: sqlite3.Connection) -> None:
+        # Each step with its number in one transaction: a crash leaves the old schema or the new one.
+        for number in range(_read_schema_version(db), len(self._migrations)):
             script = self._migrations[number]
             db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={number + 1}; COMMIT;")
 
@@ -231,6 +242,7 @@ class SqliteStore:
             "unclean": batch.unclean,
             "clean": int(batch.clean),
             "damaged_on": batch.damaged_on.isoformat() if batch.damaged_on else "",
+            "written_by": __version__,
         }
         db.execute("BEGIN IMMEDIATE")
         db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(k, str(v)) for k, v in meta.items()])
@@ -283,6 +295,19 @@ def _lock(path: Path) -> int:
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
     return fd
+
+
+def _read_schema_version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _read_writer(db: sqlite3.Connection) -> str:
+    """Name the release that wrote a ledger, as far as this one can read it."""
+    try:
+        row = db.execute("SELECT value FROM meta WHERE key = 'written_by'").fetchone()
+    except sqlite3.Error:
+        return ""
+    return f" {row[0]}" if row else ""
 
 
 def _find_damage(found: Loaded, *, mark: Mark | None, fault: str) -> str | None:

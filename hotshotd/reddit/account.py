@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import ipaddress
 import re
@@ -50,8 +51,12 @@ def is_loopback(url: str) -> bool:
     """Tell whether an http(s) address points to this machine."""
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
-    if parts.scheme not in ("http", "https"):
-        return False
+    return parts.scheme in ("http", "https") and _is_here(host)
+
+
+# Kept: it is asked of the same few hosts at each request, and what `ipaddress` runs costs each worker 0.1 MB.
+@functools.lru_cache(maxsize=16)
+def _is_here(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -21,7 +21,7 @@ from prawcore import OAuthException
 from hotshotd.admission import Pace, RateHeaders
 from hotshotd.clock import Clock, SystemClock
 from hotshotd.errors import AuthDead, Down, PlatformError
-from hotshotd.reddit.account import AccountCredentials, Sites, build_user_agent
+from hotshotd.reddit.account import AccountCredentials, Sites, build_user_agent, is_loopback
 from hotshotd.reddit.outcome import error_of_token
 from hotshotd.reddit.requestor import CallLimits, OnceRequestor, Traffic, classify, lost
 from hotshotd.reddit.transport import RedditSession, shared_tls_context
@@ -76,14 +76,29 @@ class _OneMoreTry:
         return self.left > 0
 
 
+class _RawReddit(praw.Reddit):
+    """PRAW without its objects: we take the JSON. Their table touches every model class (0.2 MB a worker)."""
+
+    def _prepare_objector(self) -> None: ...
+
+
 def _tame(reddit: praw.Reddit) -> Any:
     """Take the sleeping parts out of PRAW, and give its session. Private names; a test fails when PRAW changes them."""
     core: Any = reddit._core  # noqa: SLF001
     core._rate_limiter = _NoWait()  # noqa: SLF001
     core._retry_strategy_class = _OneMoreTry  # noqa: SLF001
     # At DEBUG it logs whole texts, at WARNING whole addresses; what matters is in our errors.
-    logging.getLogger("prawcore").setLevel(logging.ERROR)
+    logger = logging.getLogger("prawcore")
+    if logger.level != logging.ERROR:
+        # Once, before the fork: it makes every logger of the process forget what it cached (0.2 MB a worker).
+        logger.setLevel(logging.ERROR)
+    # Formats every form and text that is sent, also for a line that nobody sees.
+    core._log_request = _log_no_request  # noqa: SLF001
     return core
+
+
+def _log_no_request(**_: object) -> None:
+    """Say nothing of a request."""
 
 
 @functools.cache
@@ -139,7 +154,7 @@ class RedditClient:
         _pin_config()
         self._account, self._on_refresh_token = account, on_refresh_token
         self._refresh_token = account.refresh_token
-        self._reddit = praw.Reddit(
+        self._reddit = _RawReddit(
             "DEFAULT",
             requestor_class=OnceRequestor,
             requestor_kwargs={"session": RedditSession(), "limits": limits, "pace": pace, "clock": clock},
@@ -238,8 +253,11 @@ def warm_up() -> None:
     Opens no socket and starts no thread. Takes some 50 ms.
     """
     shared_tls_context()
+    sites = Sites()
+    for url in (sites.reddit_url, sites.oauth_url):
+        is_loopback(url)
     account = AccountCredentials("warm-up", client_id="none", client_secret="none", password="none")  # noqa: S106
     client = RedditClient(
-        account=account, sites=Sites(), operator="none", pace=_NoPace(), clock=SystemClock(), limits=CallLimits()
+        account=account, sites=sites, operator="none", pace=_NoPace(), clock=SystemClock(), limits=CallLimits()
     )
     client.close()

@@ -146,10 +146,12 @@ class OnceRequestor(Requestor):
         limits = self._limits
         deadline = self._clock.monotonic() + limits.connect_seconds + limits.read_seconds
         # A redirect is never followed: it would carry the token, or the client secret, elsewhere.
-        kwargs |= {"allow_redirects": False, "stream": True, "timeout": (limits.connect_seconds, limits.read_seconds)}
+        kwargs.pop("allow_redirects", None)
         self.traffic, self.in_flight = traffic, deadline
         try:
-            response = self._http.request(method, url, **kwargs)
+            response = self._http.send_once(
+                method, url, timeout=(limits.connect_seconds, limits.read_seconds), **kwargs
+            )
             read_body(response, max_bytes=limits.max_bytes, is_late=lambda: self._clock.monotonic() > deadline)
             return response
         except Exception as exc:

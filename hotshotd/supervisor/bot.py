@@ -192,6 +192,7 @@ class Bot:
         """Lay the operator's wish over the bot; calls `done` with None, or with the write left in doubt."""
         was, self.pause = self.shown, pause
         self._log_shown(was, pause.reason or "pause")
+        self._on_change()
         if self._child is None or self.state is State.STOPPING:
             done(None)
             return
@@ -201,6 +202,7 @@ class Bot:
     def end_pause(self) -> None:
         was, self.pause = self.shown, None
         self._log_shown(was, "resume")
+        self._on_change()
         if self._child:
             self._child.send({"op": "resume"})
 

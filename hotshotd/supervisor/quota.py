@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import count
 
 from hotshotd.backoff import Backoff
+from hotshotd.errors import ExitCode
 from hotshotd.log import get_logger
 from hotshotd.loop import Loop, Timer
 from hotshotd.supervisor.process import Child, ChildMain, SpawnError, spawn
@@ -33,7 +34,9 @@ class QuotaChild:
         *,
         chance: random.Random,
         on_event: Callable[[Json], None],
+        on_refused: Callable[[str], None],
     ) -> None:
+        """`on_refused` is called with the reason when the process can never run with what it was given."""
         self.state = "starting"
         self.message = ""
         self.snapshot: Json = {}
@@ -43,6 +46,7 @@ class QuotaChild:
         self._chance = chance
         #: Who hears each event of the process.
         self.listeners = [on_event]
+        self._on_refused = on_refused
         self._child: Child | None = None
         self._settings: Json = {}
         self._ids = count(1)
@@ -121,6 +125,9 @@ class QuotaChild:
         if self._stopping:
             self.state = "down"
             self._stopping()
+        elif status == ExitCode.CONFIG:
+            self.state = "down"
+            self._on_refused(self.message)
         else:
             self._fail(self.message or f"ended with {status}")
 

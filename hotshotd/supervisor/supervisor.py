@@ -96,6 +96,7 @@ class Supervisor:
         self._on_reload_begun = on_reload_begun
         self._on_reload_ended = on_reload_ended
         self._waiting: list[_Waiting] = []
+        self._code = ExitCode.OK
         #: By bot name; those of a bot that a reload took away are kept for its return.
         self._totals: dict[BotName, Totals] = {}
 
@@ -115,7 +116,7 @@ class Supervisor:
         self.quota.start()
         self._start_together(tuple(self.bots.values()))
         self.loop.run()
-        return ExitCode.OK
+        return self._code
 
     def handle_term(self) -> None:
         """Drain and end; a second signal ends the grace period."""
@@ -129,6 +130,13 @@ class Supervisor:
         for bot in list(self.bots.values()):
             bot.stop(self._stop_quota_when_alone)
         self._stop_quota_when_alone()
+
+    def refuse(self, reason: str) -> None:
+        """End, with the exit code that tells systemd not to try again: only the operator can mend this."""
+        self._code = ExitCode.CONFIG
+        _log.error("daemon.refused", error=reason)
+        if not self.stopping:
+            self.handle_term()
 
     def handle_hup(self) -> None:
         """Reload, with the outcome in the log."""
@@ -195,8 +203,9 @@ class Supervisor:
         self.loop.call_later(0, self._check_waiting)
 
     def settled(self) -> bool:
-        """Tell whether the daemon's start is over: each bot's is, or waits for the platform, and the quota process has
-        said whether it grants.
+        """Tell whether the daemon's start is over.
+
+        Each bot's is, or waits for the platform, and the quota process has said whether it grants.
         """
         is_quota_there = self.quota.state not in ("starting", "down")
         return is_quota_there and all(bot.is_settled or bot.is_waiting for bot in self.bots.values())

@@ -29,6 +29,8 @@ _log = get_logger()
 
 def warm(main: MainConfig) -> None:
     """Warm everything up and freeze. Leaves no connection and no thread."""
+    # First: a thread of the rehearsal would get a heap of its own, and leave it to each worker.
+    use_one_heap()
     warm_up()
     tls.warm_up()
     default_keywords()
@@ -39,7 +41,6 @@ def warm(main: MainConfig) -> None:
     except (OSError, PlatformError) as exc:
         _log.warning("warm.no_rehearsal", error=str(exc))
     gc.collect()
-    use_one_heap()
     trim()
     gc.freeze()
 

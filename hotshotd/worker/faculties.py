@@ -57,7 +57,10 @@ class _Builder:
         self._secrets = secrets
         self._admission = admission
         self._calls = calls
-        self._missing = secrets.missing_optional_roles(config)
+
+    @cached_property
+    def _missing(self) -> tuple[Role, ...]:
+        return self._secrets.missing_optional_roles(self._config)
 
     @cached_property
     def _session(self) -> ServiceSession:
@@ -66,7 +69,8 @@ class _Builder:
 
     def build(self) -> Faculties:
         config, reply, post = self._config, self._config.reply, self._config.post
-        ranks = reply is not None and self._has(Role.RANK)
+        named = config.rank.gate_model or config.rank.rank_model
+        ranks = reply is not None and bool(named) and self._has(Role.RANK)
         post_backend = None if post is None else post.backend if post.model or reply is None else reply.backend
         moderators = {name: self._moderator(name) for name in config.safety.moderators}
         return Faculties(

@@ -52,7 +52,7 @@ class Link:
         """
         self._on_forbidden = on_forbidden
         self._channel.setblocking(False)
-        asyncio.get_running_loop().add_reader(self._channel, self._read, on_command, on_end)
+        asyncio.get_running_loop().add_reader(self._channel.fileno(), self._read, on_command, on_end)
 
     def send(self, message: Json) -> bool:
         """Send at once. What a supervisor that does not read can't take is lost, and False is given.

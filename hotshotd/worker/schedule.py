@@ -32,14 +32,15 @@ class Slot:
 def find_next(schedule: Schedule, after: datetime, zone: ZoneInfo, *, last_post: datetime | None) -> Slot | None:
     """Give the first slot that is due later than `after`; None when there is none in a lifetime.
 
-    `last_post` is when the bot's newest own submission was made; only `every` looks at it, and is due at once without
-    one.
+    `last_post` is when the bot's newest own submission was made: `every` counts from it, and is due at once without
+    one; no other schedule goes back behind it, so that a clock which was set back brings no slot a second time.
     """
     if isinstance(schedule, Every):
         due = after if last_post is None else max(after, last_post + timedelta(seconds=schedule.seconds))
         return Slot(due.astimezone(zone).replace(microsecond=0, tzinfo=None).isoformat(), due)
-    start = after.astimezone(zone).date() - timedelta(days=1)
-    return next((slot for slot in _generate_slots(schedule, start, zone) if slot.due > after), None)
+    since = after if last_post is None else max(after, last_post)
+    start = since.astimezone(zone).date() - timedelta(days=1)
+    return next((slot for slot in _generate_slots(schedule, start, zone) if slot.due > since), None)
 
 
 def find_missed(

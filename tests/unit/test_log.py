@@ -482,6 +482,32 @@ def test_journal__sends_a_sealed_file_when_the_entry_is_large(journal_socket: so
         os.close(fd)
 
 
+def test_journal__outlives_a_fork_that_closed_everything(journal_socket: socket.socket) -> None:
+    """A child closes every descriptor it did not ask for; what it says still has its fields."""
+    write = make_journal_sink(Journal(journal_socket.getsockname()), fallback=lambda _event: os._exit(3))
+    pid = os.fork()
+    if pid == 0:
+        os.closerange(3, 1024)
+        write({"event": "from.child"})
+        os._exit(0)
+    assert os.waitpid(pid, 0) == (pid, 0)
+    assert b"HOTSHOT_EVENT=from.child" in journal_socket.recv(1000)
+
+
+def test_journal__names_the_line_that_speaks(journal_socket: socket.socket, said: Said) -> None:
+    """CODE_* are those of whoever logs, through structlog or the standard library; not of the log itself."""
+    journal = Journal(journal_socket.getsockname())
+    write = make_journal_sink(journal, fallback=lambda _event: None)
+    log._current.speaker = log._Speaker(bot="duck", clock=log._CLOCK, sink=write)
+    log.get_logger().info("x.y")
+    logging.getLogger("praw").warning("from a library")
+    for _ in range(2):
+        fields = dict(line.split(b"=", 1) for line in journal_socket.recv(4000).splitlines() if b"=" in line)
+        assert fields[b"CODE_FILE"] == __file__.encode()
+        assert fields[b"CODE_FUNC"] == b"test_journal__names_the_line_that_speaks"
+        assert int(fields[b"CODE_LINE"]) > 0
+
+
 def test_journal__that_is_away_costs_nothing(tmp_path: Path) -> None:
     """Where nobody listens, the event goes to the stream; a journal that comes back is used again."""
     path = tmp_path / "journal"

@@ -291,15 +291,15 @@ def test_reply__twice_to_one_thing_is_written_once() -> None:
     with_writer(act)
 
 
-def test_find_submission__wants_place_title_and_time() -> None:
+def test_find_submission__wants_place_and_title_and_what_was_not_there_before() -> None:
     """An older post of the same title, or one elsewhere, is another post."""
 
     async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
         ref = await platform.post(Draft("Bots", "A title "))
         own = await platform.own(platform.submissions[0].kind)
-        assert find_submission(own, DRAFT, clock.now()) == ref
-        assert find_submission(own, DRAFT, clock.now() + timedelta(seconds=1)) is None
-        assert find_submission(own, replace(DRAFT, place="other"), clock.now()) is None
-        assert find_submission(own, replace(DRAFT, title="Another"), clock.now()) is None
+        assert find_submission(own, DRAFT, ()) == ref
+        assert find_submission(own, DRAFT, {ref}) is None
+        assert find_submission(own, replace(DRAFT, place="other"), ()) is None
+        assert find_submission(own, replace(DRAFT, title="Another"), ()) is None
 
     with_writer(act)

@@ -303,6 +303,17 @@ def test_thresholds__once_per_day(ledger_of, clock):
     assert ledger.take_events() == [BudgetReached("iama", 80), BudgetReached("iama", 100)]
 
 
+def test_thresholds__are_told_where_a_worker_only_looks(ledger_of, clock):
+    """A worker asks `check` before it connects: refused there, the budget has reached its end as well."""
+    ledger = ledger_of(iama=1000)
+    grant(ledger, "iama", 900, clock)
+    ledger.check("iama", 50, at=clock.at)
+    assert ledger.take_events() == [BudgetReached("iama", 80)]
+    with pytest.raises(QuotaExceeded):
+        ledger.check("iama", 500, at=clock.at)
+    assert ledger.take_events() == [BudgetReached("iama", 100)]
+
+
 def test_thresholds__a_request_too_large_for_any_day_is_no_end(ledger_of, clock):
     """One absurd request on a fresh day does not say that the budget is used up."""
     ledger = ledger_of(iama=1000)

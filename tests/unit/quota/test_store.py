@@ -12,10 +12,11 @@ from datetime import date, timedelta
 
 import pytest
 
-from hotshotd.errors import ConfigError, QuotaUnavailable
+from hotshotd import __version__
+from hotshotd.errors import QuotaUnavailable
 from hotshotd.quota.records import Batch, Row
 from hotshotd.quota.seqfile import Mark, SequenceFile
-from hotshotd.quota.store import MIGRATIONS, LedgerInUse, SqliteStore
+from hotshotd.quota.store import MIGRATIONS, LedgerInUse, LedgerTooNew, SqliteStore
 
 TODAY = date(2026, 11, 24)
 
@@ -238,9 +239,77 @@ def test_load__refuses_a_newer_schema(tmp_path):
     store.load()
     store.close()
     store = SqliteStore(tmp_path)
-    with pytest.raises(ConfigError, match="newer hotshotd"):
+    with pytest.raises(LedgerTooNew, match="newer hotshotd"):
         store.load()
     store.close()
+
+
+def test_load__names_the_newer_release_and_changes_nothing(tmp_path):
+    """The refusal says which release to install, and the ledger is as it was, even where it makes no sense here."""
+    live(tmp_path, 100)
+    with sqlite3.connect(tmp_path / "ledger.db") as db:
+        db.execute("UPDATE meta SET value = '9.9.0' WHERE key = 'written_by'")
+        db.execute("DROP TABLE days")
+        db.execute("PRAGMA user_version=99")
+    db.close()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != "ledger.lock"}
+    store = SqliteStore(tmp_path)
+    with pytest.raises(LedgerTooNew, match=rf"newer hotshotd 9\.9\.0 \(its schema is 99, {__version__} knows 1\)"):
+        store.load()
+    store.close()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name in before} == before
+
+
+#: A ledger as hotshotd 0.1.0 left it: never change this text. Later releases bring what it says forward.
+RELEASE_0_1_0 = """
+PRAGMA journal_mode=WAL;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE days (
+    day TEXT NOT NULL, bot TEXT NOT NULL, high_water INTEGER NOT NULL, open_mark INTEGER NOT NULL,
+    requests INTEGER NOT NULL, received INTEGER NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (day, bot)
+) WITHOUT ROWID;
+INSERT INTO meta VALUES ('sequence', '7'), ('day', '2026-11-24'), ('carried', '5'), ('unclean', '1'), ('clean', '1'),
+    ('damaged_on', '');
+INSERT INTO days VALUES ('2026-11-23', 'iama', 40, 0, 3, 100, 2.0), ('2026-11-24', 'iama', 250, 10, 2, 30, 1.5);
+PRAGMA user_version=1;
+"""
+
+
+def test_load__takes_over_the_ledger_of_0_1_0(tmp_path):
+    """Nothing that was spent before an upgrade is free after it."""
+    with sqlite3.connect(tmp_path / "ledger.db") as db:
+        db.executescript(RELEASE_0_1_0)
+    db.close()
+    second = SequenceFile(tmp_path / "ledger.seq")
+    second.write(Mark(7, TODAY, 295))
+    second.close()
+    loaded = load(tmp_path)
+    assert loaded.rows == (Row(TODAY, "iama", 250, 10, 2, 30, 1.5),)
+    assert (loaded.damage, loaded.carried, loaded.unclean, loaded.clean) == (None, 5, 1, True)
+    assert (dict(loaded.month_before), loaded.epoch) == ({"iama": 40}, 8)
+
+
+def test_load__survives_a_crash_within_a_migration(tmp_path):
+    """Half a step is none: the old schema stays, and the next start does it again."""
+    live(tmp_path, 100)
+    create = "CREATE TABLE more (x INTEGER);"
+    for_ever = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) INSERT INTO more SELECT n FROM c;"
+    migrate = multiprocessing.get_context("fork").Process(target=_migrate, args=(tmp_path, create + for_ever))
+    migrate.start()
+    wal = tmp_path / "ledger.db-wal"
+    while not wal.exists() or wal.stat().st_size < 1_000_000:
+        assert migrate.is_alive()
+        migrate.join(0.01)
+    migrate.kill()
+    migrate.join()
+    store = SqliteStore(tmp_path, migrations=(*MIGRATIONS, create))
+    loaded = store.load()
+    store.close()
+    assert (loaded.rows[0].high_water, loaded.damage) == (100, None)
+
+
+def _migrate(folder, script) -> None:
+    SqliteStore(folder, migrations=(*MIGRATIONS, script)).load()
 
 
 def test_load__migrates_an_older_schema(tmp_path):

@@ -67,6 +67,46 @@ def test_start__takes_a_child_that_was_forked_before(bot: Any, spawner: Any) -> 
     assert (bot.state, bot.pid, len(spawner.children)) == (State.RUNNING, child.pid, 1)
 
 
+def test_waiting__is_a_start_that_has_not_failed(bot: Any, spawner: Any, pass_time: Pass) -> None:
+    """A worker that can't sign in waits with its process and no restart is counted; then it runs, and grows healthy."""
+    bot.start()
+    spawner.child.say("waiting", reason="signing in: no network")
+    assert (bot.shown, bot.reason, bot.pid) == (State.BACKOFF, "signing in: no network", 100)
+    assert (bot.is_waiting, bot.is_settled, bot.restarts) == (True, False, 0)
+    _keep_alive(spawner, pass_time, 300)
+    assert (len(spawner.children), spawner.child.killed) == (1, False)
+    spawner.child.say("signed_in")
+    assert (bot.state, bot.reason, bot.is_waiting, bot.is_settled) == (State.RUNNING, "", False, True)
+    spawner.child.say("waiting", reason="too late")
+    assert bot.state is State.RUNNING
+
+
+def test_waiting__ends_like_any_other_start(bot: Any, spawner: Any, pass_time: Pass) -> None:
+    """One that dies meanwhile is replaced; one that is refused has failed; one that is stopped stops."""
+    bot.start()
+    spawner.child.say("waiting", reason="no network")
+    bot.reap(bot.pid, 1)
+    assert (bot.state, bot.is_waiting, bot.is_settled, bot.restarts) == (State.BACKOFF, False, True, 1)
+    pass_time(1)
+    spawner.child.say("waiting", reason="no network")
+    bot.reap(bot.pid, EXIT_FATAL)
+    assert bot.state is State.FAILED
+    bot.start()
+    spawner.child.say("waiting", reason="no network")
+    bot.stop()
+    assert (bot.state, spawner.child.sent) == (State.STOPPING, ["stop"])
+    bot.reap(bot.pid, 0)
+    assert bot.state is State.STOPPED
+
+
+def test_waiting__is_watched(bot: Any, spawner: Any, pass_time: Pass) -> None:
+    """A worker that falls silent while it waits is killed as any other."""
+    bot.start()
+    spawner.child.say("waiting", reason="no network")
+    pass_time(SILENCE_SECONDS)
+    assert spawner.child.killed
+
+
 def test_start__on_a_full_system_is_a_failure_like_any_other(bot: Any, spawner: Any, pass_time: Pass) -> None:
     """No process to be had: back-off, and another try."""
     spawner.is_full = True

@@ -42,8 +42,9 @@ class FakeQuota:
         else:
             self.held.append(then)
 
-    def request(self, _message: Any, answer: Callable[[Any], None], *, seconds: float) -> None:
-        answer(self.next_snapshot)
+    def refresh(self, then: Callable[[], None], *, seconds: float) -> None:
+        self.snapshot = self.next_snapshot or self.snapshot
+        then()
 
     def stop(self, _then: Callable[[], None], *, seconds: float) -> None:
         self.is_stopped = True

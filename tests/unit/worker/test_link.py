@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import pytest
+
 from hotshotd.wire import LineBuffer
 from hotshotd.worker.link import MAX_UNSENT_BYTES, Link
 
@@ -76,3 +78,54 @@ def test_send_surely__to_a_supervisor_that_is_gone_is_let_go() -> None:
     with ours:
         ours.setblocking(False)
         asyncio.run(act(Link(ours)))
+
+
+def test_event__ends_are_counted_by_outcome_and_reason() -> None:
+    """They go with the counters, as increments; a second message holds only what came since."""
+
+    async def act(link: Link) -> None:
+        for reason in ("mention", "mention", "chance"):
+            link.event("item.done", thing="t1_a", outcome="replied", reason=reason)
+        link.event("item.deferred", thing="t1_b", reason="pace")
+        link.count("comments")
+        link.flush()
+        link.event("post.done", slot="x", outcome="failed", reason="error", thing=None)
+        link.flush()
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        asyncio.run(act(Link(ours)))
+        messages = LineBuffer().feed(theirs.recv(65536))
+    assert messages == [
+        {
+            "event": "counts",
+            "add": {"comments": 1},
+            "ends": [["item.done", "replied", "mention", 2], ["item.done", "replied", "chance", 1]],
+        },
+        {"event": "counts", "add": {}, "ends": [["post.done", "failed", "error", 1]]},
+    ]
+
+
+def test_flush__counts_that_were_not_taken_are_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor that does not read for a while misses no number."""
+    monkeypatch.setattr("hotshotd.worker.link.RETRY_SECONDS", 0.01)
+
+    async def act(link: Link, theirs: socket.socket) -> list[dict[str, object]]:
+        loop, buffer = asyncio.get_running_loop(), LineBuffer()
+        while link.send({"event": "report", "padding": "x" * 50_000}):
+            pass
+        for _ in range(3):
+            link.count("comments")
+            link.flush()
+        while True:
+            for message in buffer.feed(await loop.sock_recv(theirs, 1000_000)):
+                if message["event"] == "counts":
+                    return [message]
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        (message,) = asyncio.run(act(Link(ours), theirs))
+    assert message["add"] == {"comments": 3}
