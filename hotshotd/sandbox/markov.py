@@ -10,19 +10,21 @@ from __future__ import annotations
 import random
 import re
 from bisect import bisect
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from itertools import accumulate, islice
 from typing import Any
-
-import markovify
 
 #: The characters that ship with the package; models are named after them.
 CHARACTERS = ("lighthouse", "baker", "guard", "astronaut")
 
 #: How many sentences are tried for one that fits what is talked about.
 TRIES = 24
+
+#: What stands before and after every sentence; no word is empty.
+_EDGE = ""
 
 _WORD = re.compile(r"[^\W\d_]{4,}")
 # A word of three letters or more after an article or its like is a noun often enough.
@@ -49,22 +51,30 @@ def find_subjects(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in words if word not in _COMMON))
 
 
-class _Chain(markovify.Chain):  # type: ignore[misc]
-    """A chain that draws from a stream of its caller, not from the interpreter's."""
+class _Chain:
+    """What follows which words, in all of some sentences; draws from a stream of its caller."""
 
-    def walk_with(self, chance: random.Random) -> Iterator[str]:
-        state = (markovify.chain.BEGIN,) * self.state_size
-        while (word := self._draw(state, chance)) != markovify.chain.END:
+    def __init__(self, sentences: Iterable[Sequence[str]], *, state_size: int) -> None:
+        self._begin = (_EDGE,) * state_size
+        followers: defaultdict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+        for sentence in sentences:
+            state = self._begin
+            for word in (*sentence, _EDGE):
+                followers[state][word] += 1
+                state = (*state[1:], word)
+        #: For each state the words, and the running sums of their weights.
+        self._model = {state: (list(count), list(accumulate(count.values()))) for state, count in followers.items()}
+
+    def walk(self, chance: random.Random) -> Iterator[str]:
+        """Give the words of one sentence; it may be a long one."""
+        state = self._begin
+        while (word := self._draw(state, chance)) != _EDGE:
             yield word
             state = (*state[1:], word)
 
     def _draw(self, state: tuple[str, ...], chance: random.Random) -> str:
-        words, sums = self.model[state] if self.compiled else _weigh(self.model[state])
-        return str(words[bisect(sums, chance.random() * sums[-1])])
-
-
-def _weigh(followers: Mapping[str, int]) -> tuple[list[str], list[int]]:
-    return list(followers), list(accumulate(followers.values()))
+        words, sums = self._model[state]
+        return words[bisect(sums, chance.random() * sums[-1])]
 
 
 class Voice:
@@ -76,7 +86,7 @@ class Voice:
     def __init__(self, sections: Mapping[str, tuple[str, ...]], *, state_size: int = 2) -> None:
         self.sections = sections
         says = [line.split() for line in sections["says"]]
-        self._chain = _Chain(says, state_size).compile(inplace=True)
+        self._chain = _Chain(says, state_size=state_size)
         self._vocabulary = {subject for line in sections["says"] for subject in find_subjects(line)}
 
     def say_sentence(self, chance: random.Random, *, about: Iterable[str] = (), max_words: int = 32) -> str:
@@ -84,7 +94,7 @@ class Voice:
         wanted = self._vocabulary.intersection(about)
         best = ""
         for _ in range(TRIES if wanted else 4):
-            words = list(islice(self._chain.walk_with(chance), max_words + 1))
+            words = list(islice(self._chain.walk(chance), max_words + 1))
             if len(words) > max_words:
                 continue
             best = best or " ".join(words)
