@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from hotshotd import __version__
 from hotshotd._types import BotName, Chars, Role
 from hotshotd.admission import Account, Ask, RateHeaders, Result
 from hotshotd.clock import SystemClock
@@ -430,7 +431,7 @@ def test_serve__newer_ledger_is_refused(daemon_of, tmp_path):
         db.execute("PRAGMA user_version=99")
     db.close()
     daemon.start()
-    assert "newer hotshotd" in daemon.wait_for(event="state")["message"]
+    assert f"newer hotshotd {__version__} (its schema is 99" in daemon.wait_for(event="state")["message"]
     daemon.process.join(10)
     assert daemon.process.exitcode == 1
 
