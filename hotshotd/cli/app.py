@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,10 +16,12 @@ from hotshotd.cli.bottom import BottomLines
 from hotshotd.clock import AwakeClock, SystemClock, fresh_random
 from hotshotd.config.loaded import Loaded, LoadedBot
 from hotshotd.control.handlers import Exchange, handle
+from hotshotd.control.peers import make_doorkeeper
 from hotshotd.control.server import ControlServer, bind_unix
-from hotshotd.errors import ConfigError, ExitCode
+from hotshotd.errors import ConfigError, ExitCode, name_remedy
 from hotshotd.log import get_logger
 from hotshotd.loop import Loop
+from hotshotd.memory import keep_private
 from hotshotd.quota.server import serve
 from hotshotd.quota.store import LedgerTooNew
 from hotshotd.supervisor.alerts import Alerts
@@ -55,6 +58,7 @@ def run_daemon(loaded: Loaded, load: Load, *, bottom_lines: bool = False) -> Exi
     Raises:
         ConfigError: If a folder or socket can't be used, or another daemon uses it.
     """
+    keep_private()
     main = loaded.main
     assert main is not None, "checked by the caller"
     state_dir, runtime_dir = _make_folder(main.state_dir), _make_folder(main.runtime_dir)
@@ -66,7 +70,9 @@ def run_daemon(loaded: Loaded, load: Load, *, bottom_lines: bool = False) -> Exi
     notifier = Notifier()
     notifier.extend_timeout(WARM_SECONDS)
     quota_listener = bind_unix(runtime_dir / "quota.sock", mode=QUOTA_MODE, backlog=512)
-    control_listener = bind_unix(runtime_dir / "control.sock", mode=CONTROL_MODE, backlog=64)
+    doorkeeper = make_doorkeeper()
+    control_path = runtime_dir / "control.sock"
+    control_listener = bind_unix(control_path, mode=CONTROL_MODE, backlog=64, group=doorkeeper.group)
     warm(main)
     notices = Notices(loop, notifier)
     quota = QuotaChild(
@@ -93,7 +99,7 @@ def run_daemon(loaded: Loaded, load: Load, *, bottom_lines: bool = False) -> Exi
     _send_alerts(loop, supervisor, notifier, told=Told(state_dir / "alerts.json", loop.clock))
     metrics = _show_metrics(loop, supervisor)
     commands = Commands(supervisor)
-    control = ControlServer(loop, control_listener, lambda exchange: _serve(commands, exchange))
+    control = ControlServer(loop, control_listener, lambda exchange: _serve(commands, exchange), doorkeeper=doorkeeper)
     shown = BottomLines(loop, sys.stderr, commands.describe_bots) if bottom_lines and sys.stderr.isatty() else None
     code = supervisor.run()
     metrics.close()
@@ -204,13 +210,24 @@ def _make_folder(path: Path) -> Path:
         raise ConfigError(
             f"{path}: can't make this folder ({exc.strerror}); make it, or set another in the main config"
         ) from exc
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise ConfigError(f"{path}: is on a disk that is mounted read-only; mount it read-write, or set another folder")
     if not os.access(path, os.W_OK | os.X_OK):
         raise ConfigError(f"{path}: this user may not write there; set its owner right, or set another folder")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & stat.S_IWOTH:
+        # Containers' volumes are often like this, so it is no reason to refuse.
+        remedy = f"everybody can replace what is in there: run chmod o-w {path}"
+        _log.warning("daemon.folder_open", path=str(path), mode=f"{mode:04o}", remedy=remedy)
     return path
 
 
 def _lock(folder: Path) -> int:
-    number = os.open(folder / "hotshotd.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = folder / "hotshotd.lock"
+    try:
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise ConfigError(f"{path}: can't be opened ({exc.strerror}): {name_remedy(exc)}") from exc
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:

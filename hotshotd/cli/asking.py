@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
+from hotshotd.cli.terminal import UNSAFE, is_unicode, to_safe
 from hotshotd.control.client import TIMEOUT_SECONDS, CommandFailed, ControlClient, find_socket
 from hotshotd.errors import ControlError, DaemonNotRunning, ExitCode
 from hotshotd.wire import Json
@@ -20,9 +21,8 @@ from hotshotd.wire import Json
 #: Codes of error replies that have an exit code of their own; any other is 1.
 _EXIT_CODES = {"unknown_bot": ExitCode.UNKNOWN_BOT}
 
-#: What a terminal would act on, marks that turn text around, and half surrogate pairs, which no encoding can write:
-#: strangers on the internet can put them all into a text. Line feeds and tabs are well.
-_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+#: What to do about a daemon that is not there.
+_MORE_ABOUT_IT = "`systemctl status hotshotd` says more, `--socket` or `--config` before the verb reach another daemon"
 
 #: The option of every verb that can print JSON.
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -60,29 +60,31 @@ def ask(
     on_step: Callable[[Json], None] | None = None,
 ) -> Json:
     """Send a command and give its data; every failure ends the program with its exit code and one message."""
-    try:
+    with failures_end():
         return client.request(request, timeout_seconds=timeout_seconds, on_step=on_step)
+
+
+@contextmanager
+def failures_end() -> Iterator[None]:
+    """Let what asking the daemon raises end the program, with its exit code and one message."""
+    try:
+        yield
     except CommandFailed as exc:
         fail(str(exc), _EXIT_CODES.get(exc.reply_code, ExitCode.FAILED))
     except DaemonNotRunning as exc:
-        fail(str(exc), ExitCode.NOT_RUNNING)
+        fail(f"{exc}; {_MORE_ABOUT_IT}", ExitCode.NOT_RUNNING)
     except ControlError as exc:
         fail(str(exc), ExitCode.FAILED)
 
 
 def fail(message: str, code: ExitCode = ExitCode.FAILED) -> NoReturn:
     """End the program with a message on standard error."""
-    click.echo(message, err=True)
+    click.echo(to_safe(message), err=True)
     sys.exit(code)
 
 
-def to_json(answer: object) -> str:
-    """Give an answer as text, for people and programs alike."""
-    text = json.dumps(answer, indent=2, ensure_ascii=False)
+def to_json(answer: object, *, indent: int | None = 2) -> str:
+    """Give an answer as text, for people and programs alike; `indent` None puts it on one line."""
+    text = json.dumps(answer, indent=indent, ensure_ascii=not is_unicode(sys.stdout))
     # They can stand in texts only, and escaped they are the same JSON.
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def to_safe(text: str) -> str:
-    """Give a text that is safe on a terminal: it can neither move the cursor nor turn the words around."""
-    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
+    return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -22,6 +22,7 @@ from hotshotd.config.loader import load_for_run
 from hotshotd.config.schema import MainConfig
 from hotshotd.config.secrets import Secrets, names_refresh_token, secret_ref
 from hotshotd.errors import ConfigError, ExitCode, HotshotError
+from hotshotd.memory import keep_private
 from hotshotd.reddit.account import Sites
 from hotshotd.reddit.callback import CallbackServer, parse_answer, split_redirect_uri
 from hotshotd.reddit.consent import App, Consent, Grant, list_scopes
@@ -48,6 +49,7 @@ class Wishes:
 
 def run(target: Target, name: str, wishes: Wishes) -> ExitCode:
     """Get a token and hand it over. Asks the daemon first, so that nobody allows in vain."""
+    keep_private()
     client = target.find()
     # The daemon's own word: exit codes 3 and 4 come from here.
     shown = ask(client, {"op": "status", "bots": [name]})["bots"][0]

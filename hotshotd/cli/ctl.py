@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -12,9 +11,12 @@ import click
 
 from hotshotd import __version__
 from hotshotd.cli.asking import JSON_OPTION as _JSON
-from hotshotd.cli.asking import Target, ask, to_json
+from hotshotd.cli.asking import Target, ask, failures_end, to_json
+from hotshotd.cli.completion import BOT, SHELLS
 from hotshotd.cli.importing import import_, init
+from hotshotd.cli.program import OperatorProgram
 from hotshotd.cli.table import format_quota, format_status
+from hotshotd.cli.terminal import Screen, find_screen, to_safe
 from hotshotd.cli.try_post import post, try_
 from hotshotd.clock import SystemClock
 from hotshotd.errors import ExitCode
@@ -22,16 +24,12 @@ from hotshotd.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hotshotd.control.client import ControlClient
     from hotshotd.wire import Json
-
-#: Seconds between two looks of `status --watch`.
-WATCH_SECONDS = 2.0
 
 _CLOCK = SystemClock()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=OperatorProgram, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="hotshotctl")
 @click.option("--config", type=click.Path(path_type=Path), help="The daemon's main file.")
 @click.option("--socket", type=click.Path(path_type=Path), help="The daemon's control socket.")
@@ -54,49 +52,53 @@ main.add_command(import_)
 
 
 @main.command()
-@click.argument("bots", nargs=-1)
+@click.argument("bots", metavar="[BOT]...", nargs=-1, type=BOT)
 @_JSON
-@click.option("--watch", is_flag=True, help="Show it again every two seconds, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option(
+    "--interval", type=click.FloatRange(0.1, 3600), default=2.0, show_default=True, help="Seconds between two looks."
+)
 @click.pass_obj
-def status(target: Target, *, bots: tuple[str, ...], as_json: bool, watch: bool) -> None:
-    """Show how the bots are."""
+def status(target: Target, *, bots: tuple[str, ...], as_json: bool, watch: bool, interval: float) -> None:
+    """Show how the bots are.
+
+    READ counts today's submissions and comments, WRITE posts and replies, SPEND how much of the day's budget is gone.
+    On a terminal they stand in columns (READ 12/40, WRITE 1/7) where the long form does not fit. In a pipe each bot
+    has one whole line. With --watch and --json each look is one line.
+    """
     client = target.find()
-    if not watch:
-        _show_status(client, bots, as_json=as_json)
-        return
-    try:
-        while True:
-            _show_status(client, bots, as_json=as_json, clear=sys.stdout.isatty())
-            _CLOCK.pause(WATCH_SECONDS)
-    except KeyboardInterrupt:
-        # The way to end it, whether it waits for the clock or for the daemon.
-        return
 
+    def look(screen: Screen) -> Sequence[str]:
+        answer = client.request({"op": "status", "bots": list(bots)})
+        if as_json:
+            return to_json(answer, indent=None if watch else 2).split("\n")
+        return format_status(answer, screen=screen, now=_CLOCK.now())
 
-def _show_status(client: ControlClient, bots: Sequence[str], *, as_json: bool, clear: bool = False) -> None:
-    answer = ask(client, {"op": "status", "bots": list(bots)})
-    text = to_json(answer) if as_json else "\n".join(format_status(answer, width=_find_width()))
-    if clear:
-        click.clear()
-    click.echo(text)
+    with failures_end():
+        if watch:
+            from hotshotd.cli.watch import watch as show_again
+
+            show_again(look, seconds=interval)
+        else:
+            click.echo("\n".join(look(find_screen())))
 
 
 @main.command()
-@click.argument("bot", required=False)
+@click.argument("bot", required=False, type=BOT)
 @_JSON
 @click.pass_obj
 def quota(target: Target, *, bot: str | None, as_json: bool) -> None:
     """Show what was spent, the caps, and when they reset."""
     answer = ask(target.find(), {"op": "quota", "bot": bot})
-    click.echo(to_json(answer) if as_json else "\n".join(format_quota(answer)))
+    click.echo(to_json(answer) if as_json else "\n".join(format_quota(answer, screen=find_screen())))
 
 
 @main.command()
-@click.argument("bot", required=False)
+@click.argument("bot", required=False, type=BOT)
 @_JSON
 @click.pass_obj
 def reload(target: Target, *, bot: str | None, as_json: bool) -> None:
-    """Read the files again; only bots whose file changed are restarted."""
+    """Read the files again and restart what changed."""
     answer = ask(target.find(), {"op": "reload", "bot": bot})
     if as_json:
         click.echo(to_json({key: answer[key] for key in ("added", "changed", "removed", "unchanged", "invalid")}))
@@ -106,51 +108,93 @@ def reload(target: Target, *, bot: str | None, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("bot")
+@click.argument("bot", type=BOT)
+@_JSON
 @click.pass_obj
-def restart(target: Target, *, bot: str) -> None:
+def restart(target: Target, *, bot: str, as_json: bool) -> None:
     """Read a bot's file again and start its worker anew."""
     answer = ask(target.find(), {"op": "restart", "bot": bot})
-    _print_faults(answer)
-    for entry in answer["not_running"]:
-        click.echo(f"{entry['name']}: {entry['state']}: {entry['reason']}", err=True)
     bad = answer["invalid"] or any(entry["state"] in ("failed", "backoff") for entry in answer["not_running"])
+    if as_json:
+        shown = {"restarted": [] if bad else [bot], "invalid": answer["invalid"], "not_running": answer["not_running"]}
+        click.echo(to_json(shown))
+    else:
+        _print_faults(answer)
+        _print_not_running(answer)
+        if not bad:
+            click.echo(f"restarted: {bot}")
     sys.exit(ExitCode.FAILED if bad else ExitCode.OK)
 
 
 @main.command()
-@click.argument("bots", nargs=-1)
+@click.argument("bots", metavar="[BOT]...", nargs=-1, type=BOT)
 @click.option("--all", "everyone", is_flag=True, help="Every bot.")
 @click.option("--for", "duration", metavar="DURATION", help="End the pause by itself, for example after 2h.")
-@click.option("--reason", default="", help="Shown in status.")
+@click.option("--reason", default="", metavar="TEXT", help="Shown in status.")
+@_JSON
 @click.pass_obj
-def pause(target: Target, *, bots: tuple[str, ...], everyone: bool, duration: str | None, reason: str) -> None:
-    """Make bots quiet: once this returns they write nothing and spend nothing. Survives a restart."""
+def pause(
+    target: Target, *, bots: tuple[str, ...], everyone: bool, duration: str | None, reason: str, as_json: bool
+) -> None:
+    """Make bots quiet: they write nothing and spend nothing.
+
+    That holds once this returns, and survives a restart. What is being written to Reddit at that moment is waited for,
+    30 s at most.
+    """
     until = None if duration is None else _parse_end(duration)
     request = {"op": "pause", "bots": _choose(bots, everyone=everyone), "until": until, "reason": reason}
-    answer = ask(target.find(), request)
-    click.echo(f"paused: {', '.join(answer['paused']) or 'no bot'}")
+    _print_names(ask(target.find(), request), "paused", as_json=as_json)
 
 
 @main.command()
-@click.argument("bots", nargs=-1)
+@click.argument("bots", metavar="[BOT]...", nargs=-1, type=BOT)
 @click.option("--all", "everyone", is_flag=True, help="Every bot.")
+@_JSON
 @click.pass_obj
-def resume(target: Target, *, bots: tuple[str, ...], everyone: bool) -> None:
+def resume(target: Target, *, bots: tuple[str, ...], everyone: bool, as_json: bool) -> None:
     """Let paused bots go on."""
-    answer = ask(target.find(), {"op": "resume", "bots": _choose(bots, everyone=everyone)})
-    click.echo(f"resumed: {', '.join(answer['resumed']) or 'no bot'}")
+    request = {"op": "resume", "bots": _choose(bots, everyone=everyone)}
+    _print_names(ask(target.find(), request), "resumed", as_json=as_json)
+
+
+def _check_lines(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value is None or value == "all" or (value.isascii() and value.isdecimal()):
+        return value
+    raise click.BadParameter(f"{value!r} is neither a number nor the word all")
 
 
 @main.command()
-@click.argument("bot", required=False)
+@click.argument("bot", required=False, type=BOT)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option("-n", "--lines", metavar="N", callback=_check_lines, help="The last N entries, or all; without it 200.")
+@click.option("--since", metavar="TIME", help='Only what is newer: "2 hours ago", today, "2026-11-24 10:00".')
+@click.option("--json", "as_json", is_flag=True, help="Print the journal's own JSON, one entry a line.")
+@click.pass_obj
+def logs(
+    _target: Target, *, bot: str | None, follow: bool, lines: str | None, since: str | None, as_json: bool
+) -> None:
+    """Show the journal of the daemon, or of BOT alone.
+
+    Works with the daemon down. It runs journalctl for the unit hotshotd, of the system and of the user. The same with
+    more of its options:
+
+    journalctl -u hotshotd HOTSHOT_BOT=NAME
+    """
+    from hotshotd.cli.logs import Wishes, run
+
+    run(Wishes(bot, follow=follow, lines=lines, since=since, as_json=as_json))
+
+
+@main.command()
+@click.argument("bot", required=False, type=BOT)
 @_JSON
 @click.option("--pictures", is_flag=True, help="Have pictures made too, which costs.")
 @click.pass_obj
 def doctor(target: Target, *, bot: str | None, as_json: bool, pictures: bool) -> None:
-    """Try every credential and service live, and say how to mend what fails. Works with the daemon down.
+    """Try every credential and service live.
 
-    Each model is sent a few characters, which count as spent where a daemon runs.
+    Says how to mend what fails. Works with the daemon down. Each model is sent a few characters, which count as spent
+    where a daemon runs.
     """
     from hotshotd.cli.doctor import Wishes, run
 
@@ -158,7 +202,7 @@ def doctor(target: Target, *, bot: str | None, as_json: bool, pictures: bool) ->
 
 
 @main.command()
-@click.argument("bot")
+@click.argument("bot", type=BOT)
 @click.option("--port", type=click.IntRange(1, 65535), help="Wait for the browser on this port instead of 65010.")
 @click.option("--redirect-uri", metavar="URI", help="The app's redirect uri, where it is another one.")
 @click.option("--browser/--no-browser", default=None, help="Open a browser here; without it, where there is a display.")
@@ -167,10 +211,10 @@ def doctor(target: Target, *, bot: str | None, as_json: bool, pictures: bool) ->
 def auth(
     target: Target, *, bot: str, port: int | None, redirect_uri: str | None, browser: bool | None, paste: bool
 ) -> None:
-    """Get a bot's refresh token through your browser; the daemon keeps it and starts the bot anew.
+    """Get a bot's refresh token through your browser.
 
-    The app on reddit.com/prefs/apps must have the redirect uri http://127.0.0.1:65010/authorize_callback, or the one
-    that --port or --redirect-uri says.
+    The daemon keeps it and starts the bot anew. The app on reddit.com/prefs/apps must have the redirect uri
+    http://127.0.0.1:65010/authorize_callback, or the one that --port or --redirect-uri says.
     """
     from hotshotd.cli.auth import REDIRECT_URI, Wishes, has_display, run
 
@@ -178,6 +222,21 @@ def auth(
         raise click.UsageError("--port and --redirect-uri say the same thing: use one of them")
     uri = redirect_uri or (REDIRECT_URI.replace("65010", str(port)) if port else REDIRECT_URI)
     sys.exit(run(target, bot, Wishes(uri, opens_browser=has_display() if browser is None else browser, pastes=paste)))
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete words and bots' names.
+
+    \b
+    bash: hotshotctl completion bash > ~/.local/share/bash-completion/completions/hotshotctl
+    zsh:  hotshotctl completion zsh > _hotshotctl, in a folder of $fpath
+    fish: hotshotctl completion fish > ~/.config/fish/completions/hotshotctl.fish
+    """  # noqa: D301 - click's mark for lines that stay as they are
+    from hotshotd.cli.completion import make_script
+
+    click.echo(make_script(shell))
 
 
 def _choose(bots: Sequence[str], *, everyone: bool) -> list[str] | None:
@@ -196,19 +255,23 @@ def _parse_end(duration: str) -> str:
         raise click.BadParameter(str(exc), param_hint="--for") from exc
 
 
+def _print_names(answer: Json, key: str, *, as_json: bool) -> None:
+    click.echo(to_json(answer) if as_json else f"{key}: {', '.join(answer[key]) or 'no bot'}")
+
+
 def _print_changes(answer: Json) -> None:
     for title in ("added", "changed", "removed", "unchanged"):
         if answer[title]:
             click.echo(f"{title}: {', '.join(answer[title])}")
     _print_faults(answer)
-    for entry in answer.get("not_running", []):
-        click.echo(f"{entry['name']}: {entry['state']}: {entry['reason']}", err=True)
+    _print_not_running(answer)
 
 
 def _print_faults(answer: Json) -> None:
     for fault in answer["invalid"]:
-        click.echo(f"{fault['file']}:{fault['line']}: {fault['key']}: {fault['error']}")
+        click.echo(to_safe(f"{fault['file']}:{fault['line']}: {fault['key']}: {fault['error']}"))
 
 
-def _find_width() -> int | None:
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+def _print_not_running(answer: Json) -> None:
+    for entry in answer.get("not_running", []):
+        click.echo(to_safe(f"{entry['name']}: {entry['state']}: {entry['reason']}"), err=True)

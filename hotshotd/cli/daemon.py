@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hotshotd import __version__, log
+from hotshotd.cli.program import Program
 from hotshotd.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _log = log.get_logger()
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="hotshotd")
 @click.option("--config", type=click.Path(path_type=Path), help="The main file, hotshotd.yaml.")
 @click.option("--check", is_flag=True, help="Validate every file, print every problem, and end.")

@@ -22,6 +22,7 @@ from hotshotd.doctor.files import examine_files, list_names
 from hotshotd.doctor.findings import EVERYBODY, Finding, Mark, count_marks, fail, format_findings, warn
 from hotshotd.doctor.machine import check_status
 from hotshotd.errors import ConfigError, ControlError, DaemonNotRunning, ExitCode
+from hotshotd.memory import keep_private
 from hotshotd.wire import Json
 from hotshotd.worker.tokens import write_token
 
@@ -40,6 +41,7 @@ class Wishes:
 
 def run(target: Target, wishes: Wishes) -> NoReturn:
     """Examine, print, and end the program: 0 where nothing fails, 1 otherwise."""
+    keep_private()
     try:
         path = target.config or find_main_config(os.environ)
     except ConfigError as exc:

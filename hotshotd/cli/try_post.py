@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hotshotd.cli.asking import JSON_OPTION, Target, ask, to_json, to_safe
+from hotshotd.cli.asking import JSON_OPTION, Target, ask, to_json
+from hotshotd.cli.completion import BOT
+from hotshotd.cli.terminal import to_safe
 from hotshotd.control.client import LONG_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
@@ -18,15 +20,16 @@ _DELAYS = ("waiting", "try again")
 
 
 @click.command("try")
-@click.argument("bot")
+@click.argument("bot", type=BOT)
 @click.argument("url")
 @JSON_OPTION
 @click.pass_obj
 def try_(target: Target, *, bot: str, url: str, as_json: bool) -> None:
-    """Show what BOT would do with the post or comment at URL, step by step; nothing is written.
+    """Show what BOT would do with one thing, step by step.
 
-    What the bot asks of its services is charged as always. It goes on past a refusal by chance, by the gate or for a
-    foreign subreddit, and says so. Exits 0 whatever the decision is.
+    URL is that of a post or comment; nothing is written there. What the bot asks of its services is charged as always.
+    It goes on past a refusal by chance, by the gate or for a foreign subreddit, and says so. Exits 0 whatever the
+    decision is.
     """
     steps: list[Json] = []
     answer = ask(
@@ -43,7 +46,7 @@ def try_(target: Target, *, bot: str, url: str, as_json: bool) -> None:
 
 
 @click.command("post")
-@click.argument("bot")
+@click.argument("bot", type=BOT)
 @click.option("--dry-run", is_flag=True, help="Do all but the posting.")
 @JSON_OPTION
 @click.pass_obj

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from hotshotd.cli import ctl as ctl_module
 from hotshotd.cli.ctl import main as ctl
+from hotshotd.control.client import ControlClient
 from hotshotd.errors import ExitCode
 
 WOULD = {"thing": "t3_a", "would_reply": True, "reason": "mention", "detail": "", "text": "I do.", "cost": 1234}
@@ -190,5 +190,5 @@ def test_watch__ended_by_ctrl_c_while_it_asks_is_0(daemon: Answer, monkeypatch: 
     def interrupt(*_words: object, **_settings: object) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ctl_module, "ask", interrupt)
+    monkeypatch.setattr(ControlClient, "request", interrupt)
     assert CliRunner().invoke(ctl, ["--socket", "/nowhere", "status", "--watch"]).exit_code == 0
