@@ -5,7 +5,9 @@ Either spoils the whole text, so it is refused. The phrases stand in `data/ai_vo
 
 from __future__ import annotations
 
+import base64
 import re
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib.resources import files
 
@@ -32,6 +34,11 @@ _BLANK = re.compile(
     r"\{\{\s*\w+\s*\}\}|\[(?:insert|your|bot'?s?) (?:\w+ ){0,4}?(?:name|username|here)[^\]\n]{0,40}\]", re.IGNORECASE
 )
 _WORD = re.compile(r"\w+")
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+_ROT13 = str.maketrans(_ALPHABET + _ALPHABET.upper(), "".join(a[13:] + a[:13] for a in (_ALPHABET, _ALPHABET.upper())))
+#: Fourteen words are longer than this, encoded.
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{40,}")
+_URLSAFE = str.maketrans("+/", "-_")
 _TOLD = (REPLY_INSTRUCTIONS, POST_INSTRUCTIONS, PICTURE_INSTRUCTIONS)
 
 
@@ -44,10 +51,7 @@ def refuse_ai_voice(text: str, _: CleanRules) -> str:
 
 def refuse_recital(text: str, rules: CleanRules) -> str:
     """Refuse a text that recites what the model was told: instructions, blanks to fill in, much of the backstory."""
-    said = _words(text)
-    if _BLANK.search(text):
-        raise Unpublishable(Fault.RECITES)
-    if any(_words(told) in said for told in _TOLD) or any(run in said for told in rules.told for run in _runs(told)):
+    if _BLANK.search(text) or any(_is_recital(reading, rules) for reading in _readings(text)):
         raise Unpublishable(Fault.RECITES)
     return text
 
@@ -62,6 +66,21 @@ def parse_phrases(text: str) -> tuple[str, ...]:
 def _patterns() -> tuple[re.Pattern[str], ...]:
     text = files("hotshotd.brain").joinpath("data", "ai_voice.txt").read_text(encoding="utf-8")
     return tuple(re.compile(phrase, re.IGNORECASE) for phrase in parse_phrases(text))
+
+
+def _is_recital(text: str, rules: CleanRules) -> bool:
+    said = _words(text)
+    return any(_words(told) in said for told in _TOLD) or any(run in said for told in rules.told for run in _runs(told))
+
+
+def _readings(text: str) -> Iterator[str]:
+    """Give a text as it is, and what it says to one who undoes the codes that models know by heart."""
+    yield text
+    yield text[::-1]
+    yield text.translate(_ROT13)
+    for coded in _BASE64.findall(text.replace("\n", "")):
+        # Whole groups of four; what was cut off is not missed.
+        yield base64.urlsafe_b64decode(coded.translate(_URLSAFE)[: len(coded) // 4 * 4]).decode(errors="replace")
 
 
 def _fill(line: str) -> str:

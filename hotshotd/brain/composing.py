@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 from hotshotd.brain.captions import Captions
@@ -18,6 +19,10 @@ from hotshotd.config.schema import BotConfig, ReplySection
 from hotshotd.errors import InferenceRejected
 from hotshotd.inference.base import Candidates, Prompt
 from hotshotd.platform import Item, Kind, Limits
+
+_NAMED = re.compile(r"(?<![A-Za-z0-9])u/([A-Za-z0-9_-]{3,20})")
+#: How many names are taken from one text.
+_MAX_NAMED = 20
 
 
 class Composing:
@@ -52,7 +57,7 @@ class Composing:
         """Give the text of an answer, without its footer; `said` is what may not be said again."""
         caption = await self._describe_picture(case)
         candidates = await self._generate(case, caption)
-        texts = self._clean(case, candidates.texts, said)
+        texts = self._clean(case, candidates.texts, said, caption or "")
         return await self._choose(case, texts)
 
     def with_footer(self, text: str) -> str:
@@ -114,8 +119,8 @@ class Composing:
 
     # -- the words ---------------------------------------------------------------------------
 
-    def _clean(self, case: Case, raw_texts: Sequence[str], said: Collection[str]) -> list[str]:
-        rules = self._make_clean_rules(case)
+    def _clean(self, case: Case, raw_texts: Sequence[str], said: Collection[str], caption: str) -> list[str]:
+        rules = self._make_clean_rules(case, caption)
         cleaned = [clean_reply(raw, rules) for raw in raw_texts]
         case.show("cleaned", "\n".join(f"- {clean.text or f'(refused: {clean.refused})'}" for clean in cleaned))
         texts = list(dict.fromkeys(clean.text for clean in cleaned if clean.text))
@@ -126,13 +131,13 @@ class Composing:
             raise GaveUp(Why.DUPLICATE, "the bot said the same before", passing=False)
         return fresh
 
-    def _make_clean_rules(self, case: Case) -> CleanRules:
+    def _make_clean_rules(self, case: Case, caption: str) -> CleanRules:
         thread = case.view.thread
         people = [case.item, *((thread.submission, *thread.levels) if thread else ())]
         return CleanRules(
             own_names=(self._persona.name,),
             told=(self._persona.backstory,),
-            other_names=tuple({item.author.name for item in people if item.author}),
+            other_names=_list_names(people, caption),
             allow_links=self._safety.allow_links,
             allow_mentions=self._safety.allow_mentions,
             max_comment_chars=self._limits.comment - len(self.with_footer("")),
@@ -158,6 +163,13 @@ class Composing:
             raise objection
         context = [*ranker_context(case.view.thread, case.item), case.item.text]
         return await self._editor.choose(context, passed, deadline=case.deadline, show=case.show)
+
+
+def _list_names(people: Sequence[Item], caption: str) -> tuple[str, ...]:
+    """Give who wrote, and whom they named: none of them is the bot's to speak for."""
+    texts = (caption, *(f"{item.title} {item.text}" for item in people))
+    named = (name for text in texts for name in _NAMED.findall(text)[:_MAX_NAMED])
+    return tuple(sorted({item.author.name for item in people if item.author} | set(named)))
 
 
 def _find_submission(case: Case) -> Item | None:

@@ -17,6 +17,7 @@ from hotshotd.brain.trace import Show, show_nothing
 from hotshotd.brain.verdict import Why
 from hotshotd.errors import BreakerOpen, ConfigError, HotshotError, InferenceError, QuotaExceeded, QuotaUnavailable
 from hotshotd.inference.base import Judgement
+from hotshotd.log import holds_secret
 
 
 class Editor:
@@ -36,6 +37,9 @@ class Editor:
         Raises:
             GaveUp: There is no verdict, which is no pass.
         """
+        if holds_secret(text):
+            # A service knows the key that it is called with, and a model may say what it should not know.
+            return _shown(show, "secrets", GaveUp(Why.UNPUBLISHABLE, "the text holds a secret", passing=False))
         word = self._negative.find(text)
         if word is not None:
             return _shown(show, "keywords", GaveUp(Why.KEYWORD, f"the text holds the keyword {word!r}", passing=False))

@@ -54,23 +54,26 @@ class _Entry:
     after: str = ""
 
 
+#: A hardened list with what finds any of it. Lists are not merged: the built-in one is shared by all workers.
+_Hardened = tuple[tuple[_Entry, ...], re.Pattern[str] | None]
+
+
 class Keywords:
     """A compiled list. Immutable, cheap to search, safe to share between threads."""
 
-    __slots__ = ("_hardened", "_patterns", "_quick_hardened", "_quick_words", "_words")
+    __slots__ = ("_hardened", "_patterns", "_quick_words", "_words")
 
     def __init__(
         self,
         *,
         words: tuple[_Entry, ...] = (),
         patterns: tuple[_Entry, ...] = (),
-        hardened: tuple[_Entry, ...] = (),
+        hardened: tuple[_Hardened, ...] = (),
     ) -> None:
         self._words = words
         self._patterns = patterns
         self._hardened = hardened
         self._quick_words = _any_of(words)
-        self._quick_hardened = _any_of(hardened)
 
     @classmethod
     def compile(cls, words: Iterable[str], *, hardened: bool = False) -> Self:
@@ -87,7 +90,7 @@ class Keywords:
         literal = tuple(_compile_word(word, fold=hardened) for word in unique if not word.startswith("re:"))
         patterns = tuple(_compile_pattern(word) for word in unique if word.startswith("re:"))
         if hardened:
-            return cls(hardened=literal, patterns=patterns)
+            return cls(hardened=((literal, _any_of(literal)),) if literal else (), patterns=patterns)
         return cls(words=literal, patterns=patterns)
 
     def __add__(self, other: Keywords) -> Keywords:
@@ -115,7 +118,9 @@ class Keywords:
         seen = plain_view(text)
         yield from _search(self._words, self._quick_words, (seen.casefold(),))
         if self._hardened:
-            yield from _search(self._hardened, self._quick_hardened, (seen.casefold(), *disguise_views(seen)))
+            views = (seen.casefold(), *disguise_views(seen))
+            for entries, quick in self._hardened:
+                yield from _search(entries, quick, views)
         for entry in self._patterns:
             if any(entry.pattern.search(piece) for piece in _pieces(seen)):
                 yield entry.word

@@ -11,9 +11,9 @@ from hotshotd.brain.publishable import CleanRules, Fault, Unpublishable
 from hotshotd.brain.textview import INVISIBLE, is_pictograph
 
 _CODE = re.compile(r"```(?s:.*?)(?:```|\Z)|(?<!`)`[^`\n]+`(?!`)|^(?: {4}|\t).*$", re.MULTILINE)
-#: Control characters, halves of surrogate pairs, what is no character, and what stands for one that was lost.
+#: Control characters, halves of surrogate pairs, private use, what is no character, and what stands for a lost one.
 _CONTROL = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffd-\uffff"
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufffd-\uffff\U000f0000-\U0010ffff"
     + "".join(chr(plane << 16 | end) for plane in range(1, 17) for end in (0xFFFE, 0xFFFF))
     + "]"
 )
@@ -47,12 +47,23 @@ _HALF_ADDRESS = re.compile(r"!?\[(?P<words>[^\[\]\n]*)\]\([^()\s]*(?:\([^()\s]*)
 #: A bracket that opens in the last words, and never closes.
 _HALF_WORDS = re.compile(r"(?<=\s)!?\[[^\[\]()\n]{0,120}\Z")
 _LINK = re.compile(
-    r"\bh(?:tt|xx)ps?:\s?//|\bwww\.\w"
+    r"\bh(?:tt|xx)ps?:\s?//|\b[a-z][a-z0-9+.-]{1,19}://|\bwww\.\w|\bmailto:|(?<![\w:/\\])//[\w-]+\.\w|[\w.+-]@[\w-]+\.[a-z]{2}"
     r"|[\w-]\.(?:com|net|org|gg|ru|xyz|info|biz|shop|site|online|example)\b(?![\w-])"
     r"|\w\.[a-z]{2,10}/\w",
     re.IGNORECASE,
 )
-_PING = re.compile(r"(?<![\w./])/*(?:u/+)+(?=[\w-])", re.IGNORECASE)
+#: `[name]: address` in a line of its own is seen by nobody, and makes links of what is in brackets elsewhere.
+_DEFINITION = re.compile(
+    r"^ {0,3}\[[^\]\n]+\]:[ \t]*(?:\n[ \t]*)?<?[^\s>]+>?"
+    r"(?:[ \t]*(?:\n[ \t]*)?(?:\"[^\"\n]*\"|'[^'\n]*'|\([^)\n]*\)))?[ \t]*$",
+    re.MULTILINE,
+)
+#: Slashes are counted, or a row of them would be looked through from each.
+_CALL = r"(?:\\?/){0,4}(?:u(?:\\?/){1,4}|(?<=/)user(?:\\?/){1,4})+(?=[\w-])"
+#: A letter of ASCII before it is what keeps Reddit from seeing a name.
+_PING = re.compile(rf"(?<![A-Za-z0-9]){_CALL}", re.IGNORECASE)
+#: Where links are allowed, what is part of one stays.
+_PING_BESIDE_LINKS = re.compile(rf"(?<![A-Za-z0-9./]){_CALL}", re.IGNORECASE)
 
 
 def normalize_newlines(text: str, _: CleanRules) -> str:
@@ -85,7 +96,7 @@ def refuse_links(text: str, rules: CleanRules) -> str:
     """Turn `[text](address)` into its text, which reads well; refuse a bare address, which would leave a hole."""
     if rules.allow_links:
         return text
-    text = _MARKED_LINK.sub(r"\1", text)
+    text = _MARKED_LINK.sub(r"\1", _DEFINITION.sub("", text))
     if _LINK.search(text):
         raise Unpublishable(Fault.LINK)
     return text
@@ -93,7 +104,8 @@ def refuse_links(text: str, rules: CleanRules) -> str:
 
 def drop_pings(text: str, rules: CleanRules) -> str:
     """Turn `u/name` into `name`: it reads the same and calls nobody."""
-    return text if rules.allow_mentions else _PING.sub("", text)
+    pattern = _PING_BESIDE_LINKS if rules.allow_links else _PING
+    return text if rules.allow_mentions else pattern.sub("", text)
 
 
 def drop_half_link(text: str, _: CleanRules) -> str:
@@ -143,8 +155,8 @@ def _belongs(text: str, at: int) -> bool:
     if char == "\u200d":
         return _is_symbol(before) and _is_symbol(after)
     if char in "\ufe0e\ufe0f":
-        # `1`, U+FE0F, U+20E3 is a keycap; after a plain digit alone it is noise.
-        return _is_symbol(before) or before in _TEXT_EMOJI or after == "\u20e3"
+        # `1`, U+FE0F, U+20E3 is a keycap; after a plain digit alone it is noise. In a row they would be a message.
+        return (before not in "\ufe0e\ufe0f" and _is_symbol(before)) or before in _TEXT_EMOJI or after == "\u20e3"
     return "\U000e0020" <= char <= "\U000e007f" and _is_flag_tag(text, at)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from hotshotd.brain.keywords import Keywords, default_keywords
 from hotshotd.config.schema import BotConfig
 from hotshotd.platform import Item, Kind
+
+#: Words so long, and so Latin, that hardly anything looks like them by chance.
+_DISGUISABLE = re.compile(r"\*?[A-Za-z][A-Za-z' -]{3,}\*?")
 
 #: Accounts that no bot answers, casefolded.
 IGNORED_AUTHORS = frozenset({"automoderator", "reddit", "[deleted]"})
@@ -82,11 +86,14 @@ def _list_homes(config: BotConfig) -> tuple[str, ...]:
 
 
 def negative_keywords(config: BotConfig) -> Keywords:
-    """Give what a bot neither answers nor writes: the built-in list, where it is on, and its own words."""
+    """Give what a bot neither answers nor writes: the built-in list, where it is on, and its own words.
+
+    A word of its own that is long enough is found in disguise as well: a model can be asked to spell around a list.
+    """
     words = config.safety.negative_keywords
-    if not config.safety.default_keywords:
-        return Keywords.compile(words)
-    return default_keywords() + Keywords.compile(words) if words else default_keywords()
+    disguised = Keywords.compile((word for word in words if _DISGUISABLE.fullmatch(word)), hardened=True)
+    own = Keywords.compile(words) + disguised
+    return default_keywords() + own if config.safety.default_keywords else own
 
 
 def level_of(item: Item) -> int | None:

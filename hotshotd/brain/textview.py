@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import product
 
 #: Characters that show nothing: soft hyphen, joiners, marks of direction, fillers, tags.
 INVISIBLE = (
@@ -53,10 +54,23 @@ _STANDS_FOR = {
 _LOOKALIKES = str.maketrans({char: letter for letter, chars in _STANDS_FOR.items() for char in chars})
 #: A mark that stands for a letter does so inside words only: `sh!p`, but not `ship!`.
 _MARK_AT_END = re.compile(r"[!|]+(?![!|\w])")
+#: Stretched letters of one word, of which each is read as one and as two.
+_MOST_STRETCHED = 4
 _REPEATED = re.compile(r"(\w)\1{2,}")
 #: Letters and gaps have no character in common, so that a run of gaps is read in one way only.
 _SPELLED = re.compile(r"(?<![^\W_])[^\W_](?:[ .\-_*]{1,2}[^\W_]){3,}(?![^\W_])")
 _GAPS = re.compile(r"[ .\-_*]")
+
+
+#: The same for letters alone, one for one: full-width forms, and lookalikes that are no ASCII.
+_LATIN = {code: letter for code, letter in _LOOKALIKES.items() if code > 127} | {
+    0xFF01 + offset: chr(0x21 + offset) for offset in range(94)
+}
+
+
+def latin_view(text: str) -> str:
+    """Give the text with lookalikes and full-width forms turned into Latin ones, each where it stood."""
+    return text if text.isascii() else text.translate(_LATIN)
 
 
 def plain_view(text: str) -> str:
@@ -80,10 +94,25 @@ def disguise_views(text: str) -> tuple[str, ...]:
     views = [folded]
     if _REPEATED.search(folded):
         views += [_REPEATED.sub(r"\1", folded), _REPEATED.sub(r"\1\1", folded)]
+        views += _unstretch(folded)
     spelled = [_GAPS.sub("", match[0]) for match in _SPELLED.finditer(folded)]
     if spelled:
-        views.append(" ".join(spelled))
+        # "a b a d" may be "a", and then "bad".
+        views.append(" ".join(part for word in spelled for part in (word, word[1:], word[:-1], word[1:-1])))
     return tuple(views)
+
+
+def _unstretch(folded: str) -> list[str]:
+    """Give what words may be in which several letters are stretched, each of them single or double."""
+    readings: list[str] = []
+    for word in folded.split():
+        # Every other piece is a stretched letter; a word with many is a scream.
+        pieces = _REPEATED.split(word)
+        if 2 <= len(pieces) // 2 <= _MOST_STRETCHED:
+            readings += map(
+                "".join, product(*((piece, piece * 2) if at % 2 else (piece,) for at, piece in enumerate(pieces)))
+            )
+    return [" ".join(readings)] if readings else []
 
 
 def _fold_word(word: str) -> str:

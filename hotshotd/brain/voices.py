@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from hotshotd.brain.markup import code_spans
 from hotshotd.brain.publishable import CleanRules, Fault, Unpublishable
+from hotshotd.brain.textview import latin_view
 
 _VERBS = r"(?:replied|replies|said|says|wrote|writes|answered|responded|commented)"
 #: "He replied: no" is a story; "Alice replied: no" at the start of a line is somebody's turn.
@@ -25,7 +26,7 @@ _SPEAKERS = re.compile(
     rf"|(?:^|(?<=[.!?]))assistant\n\n"
     rf"|(?:^|(?<=\s))\#\#\#\s"
     rf"|(?:^|(?<=\s))/?u/[\w-]{{1,40}}[*_]{{0,3}}(?:\s+{_VERBS})?\s*:"
-    rf"|{_START}(?:User|Human|Assistant|System|Commenter|Redditor)[*_]{{0,3}}(?:\s+{_VERBS})?\s*:"
+    rf"|{_START}(?:User|Human|Assistant|System|Commenter|Redditor|Auto-?Mod(?:erator)?|Moderator|Admin)[*_]{{0,3}}(?:\s+{_VERBS})?\s*:"
     rf"|^[ \t>*_]*{_HEADS}\ (?:by|from)\ (?:/?u/[\w-]+|[\w\[\]-]{{2,40}}(?:\ in\ /?r/\w|[*_]{{0,3}}[ \t]*(?::|$)))"
     rf"|^(?-i:Somebody)\ replied:"
     rf"|^[ \t>*_]*(?!{_STORY}\b)[\w-]{{2,40}}[*_]{{0,3}}\ (?:replied|commented|responded)(?:\ to\ [\w/-]+)?:"
@@ -51,11 +52,17 @@ def drop_own_prefix(text: str, rules: CleanRules) -> str:
 
 
 def stop_at_speaker(text: str, rules: CleanRules) -> str:
-    """End the text where it starts to speak for others, or where a model's mark or heading stands."""
-    named = _named_speakers(rules.own_names + rules.other_names)
+    """End the text where it starts to speak for others, or where a model's mark or heading stands.
+
+    In code a colon means little, except after the name of somebody who is there: that is a quotation nobody made.
+    """
     text = stop_at_mark(text, rules)
-    starts = [start for pattern in (_SPEAKERS, named) if pattern and (start := _first_outside_code(text, pattern)) >= 0]
-    return text[: min(starts)] if starts else text
+    seen = latin_view(text)
+    starts = [_first_outside_code(seen, _SPEAKERS)]
+    if named := _named_speakers(rules.own_names + rules.other_names):
+        starts += [match.start() for match in [named.search(seen)] if match]
+    found = [start for start in starts if start >= 0]
+    return text[: min(found)] if found else text
 
 
 def stop_at_mark(text: str, _: CleanRules) -> str:
@@ -77,7 +84,7 @@ def _named_speakers(names: tuple[str, ...]) -> re.Pattern[str] | None:
     if not known:
         return None
     return re.compile(
-        rf"{_START}(?:/?u/)?(?:{known})[*_]{{0,3}}(?:[ ]{_VERBS})?:|(?<!\w)(?:{known})[ ]{_VERBS}:",
+        rf"{_START}(?:/?u/)?(?:{known})[*_]{{0,3}}(?:[ ]{_VERBS})?[ ]?:|(?<!\w)(?:{known})[ ]{_VERBS}:",
         re.MULTILINE | re.IGNORECASE,
     )
 

@@ -22,10 +22,21 @@ from hotshotd.clock import Clock, SystemClock
 from hotshotd.log import hooks
 from hotshotd.log.events import Event, complete_event
 from hotshotd.log.keys import KEYS
-from hotshotd.log.redaction import Redactor, redact, register_secret
+from hotshotd.log.redaction import Redactor, holds_secret, redact, register_secret
 from hotshotd.log.sinks import Format, Sink, choose_format, open_sink
 
-__all__ = ["KEYS", "Format", "Redactor", "configure", "get_logger", "redact", "register_secret", "restore", "speak_for"]
+__all__ = [
+    "KEYS",
+    "Format",
+    "Redactor",
+    "configure",
+    "get_logger",
+    "holds_secret",
+    "redact",
+    "register_secret",
+    "restore",
+    "speak_for",
+]
 
 _LEVELS: Final[Mapping[str, int]] = MappingProxyType(
     {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -108,7 +119,7 @@ class _Speaker:
         try:
             whole = {"bot": self._bot, **get_contextvars(), **event}
             self._sink(complete_event(whole, now=self._clock.now()))
-        except Exception:  # noqa: BLE001, S110 - a bot must not die of its log
+        except Exception:  # nosec B110  # noqa: BLE001, S110 - a bot must not die of its log
             pass
 
 

@@ -14,6 +14,7 @@ KEYS: Final[Mapping[str, str]] = MappingProxyType(
         "level": "debug, info, warning, error, critical",
         "timestamp": "when, UTC, ISO 8601 with microseconds",
         "pid": "the process that says it",
+        "uid": "control.refused: the user who may not",
         "exception": "the traceback, redacted",
         "error": "what went wrong, as told to the operator",
         "error_code": "the stable code of a HotshotError",

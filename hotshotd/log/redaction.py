@@ -14,12 +14,16 @@ import re
 import threading
 import urllib.parse
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 #: What stands in a secret's place.
 MASK = "***"
 
 #: Shorter values are not registered: taking "me" out of a log leaves no log.
 MIN_SECRET_CHARS = 4
+
+#: A text that holds a shorter one does so by chance.
+MIN_TELLTALE_CHARS = 8
 
 #: A base64 fragment shorter than this is likelier to be a word than a secret.
 _MIN_BASE64_CHARS = 6
@@ -127,6 +131,14 @@ class Redactor:
                 text = re.sub(f"{_BESIDE_BASE64}{re.escape(fragment)}{_BESIDE_BASE64}", MASK, text)
         return _SHAPE.sub(_mask_shape, text)
 
+    def holds_secret(self, text: str) -> bool:
+        """Tell whether a secret that was registered stands in a text, in any of its spellings.
+
+        Short ones do not count: they may be words.
+        """
+        known = (part for parts in self._spelled or self._spell_all() for part in parts)
+        return any(len(part) >= MIN_TELLTALE_CHARS and part in text for part in known)
+
     def _spell_all(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         with self._lock:
             spellings = _longest_first(text for secret in self._secrets for text in _spell(secret))
@@ -139,3 +151,28 @@ _redactor = Redactor()
 
 register_secret = _redactor.register
 redact = _redactor.redact
+holds_secret = _redactor.holds_secret
+
+
+def excerpt(text: str, *, longest: int) -> str:
+    """Give the beginning of a text that somebody else wrote, its secrets masked first: half a secret is not found."""
+    return redact(text)[:longest] if text else ""
+
+
+def redact_all(value: Any) -> Any:
+    """Give a JSON value with the secrets in its sentences masked, for what leaves a process another way than the log.
+
+    Single short words stay as they are: names, states and times, and whoever sends only these pays nothing.
+    """
+    if isinstance(value, str):
+        return redact(value) if len(value) > _WORD_CHARS or not _WORD.fullmatch(value) else value
+    if isinstance(value, dict):
+        return {key: redact_all(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact_all(inner) for inner in value]
+    return value
+
+
+#: What is a word: no blank, no assignment, no address.
+_WORD = re.compile(r"[A-Za-z0-9_.:+-]*")
+_WORD_CHARS = 40

@@ -185,7 +185,7 @@ class Plan:
         if standing.seen < rule.nth or (most is not None and standing.struck >= most):
             return False
         # A generator of its own for each request: other rules and threads can't shift its luck.
-        luck = Random(f"{self.seed}:{standing.number}:{standing.seen}").random()  # noqa: S311
+        luck = Random(f"{self.seed}:{standing.number}:{standing.seen}").random()  # nosec B311  # noqa: S311
         if luck >= rule.probability:
             return False
         standing.struck += 1

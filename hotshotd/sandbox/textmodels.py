@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from hotshotd.sandbox import obedient
 from hotshotd.sandbox.markov import Voice, find_voice, make_chance
 
 #: About how many characters a token is, in English.
@@ -51,7 +52,9 @@ class Answer:
 
 
 def generate(wish: Wish, *, seed: int, turn: int) -> list[Answer]:
-    """Make the answers of a model. `turn` makes a repeated prompt give other ones."""
+    """Make the answers of a model. `turn` makes a repeated prompt give other ones, except of an obedient model."""
+    if obedient.NAME in wish.model.casefold():
+        return [limit(obedient.obey(wish.prompt), wish)] * wish.count
     voice = find_voice(wish.model)
     chance = make_chance(seed, turn, wish.model, wish.prompt)
     return [limit(_write(wish, voice, chance), wish) for _ in range(wish.count)]

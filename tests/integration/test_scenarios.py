@@ -484,7 +484,8 @@ ROWS: tuple[Row, ...] = (
     Row("nobody can say what became of the write", ("failed", "unknown_outcome"), on_own_post(),
         act=changed_in_between(lambda theatre, _item: (
             theatre.plan.add(Rule(Action.RESET, service="reddit", path="/api/comment*", when=When.AFTER)),
-            theatre.plan.add(Rule(Action.STATUS, service="reddit", path="/user/*", status=503)))),
+            # The look before the write still works.
+            theatre.plan.add(Rule(Action.STATUS, service="reddit", path="/user/*", status=503, nth=2, count=1000)))),
         sent=ANSWERED["sent"], published=(GOOD,)),
     Row("told to wait longer than there is time", ("failed", "deadline"), on_own_post(),
         act=changed_in_between(lambda theatre, _item: theatre.plan.add(Rule(
