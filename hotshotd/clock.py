@@ -56,4 +56,4 @@ def read_monotonic_microseconds() -> int:
 
 def fresh_random() -> random.Random:
     """Give a generator seeded by the system; for jitter, never for decisions about items."""
-    return random.Random()  # noqa: S311 - jitter is no secret
+    return random.Random()  # nosec B311  # noqa: S311 - jitter is no secret

@@ -79,6 +79,9 @@ def on_own_post(view: ItemView, rules: ReplyRules) -> bool:
     item = view.item
     if view.thread is not None:
         return is_own(view.thread.submission.author, rules)
+    # The inbox says so of a post that was made a moment ago, whose name nobody here has noted yet.
+    if view.reason is Reason.POST_REPLY:
+        return True
     return is_own(item.submission_author, rules) or (item.submission is not None and item.submission in view.own)
 
 

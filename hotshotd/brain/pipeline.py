@@ -51,7 +51,7 @@ ITEM_SECONDS = 900.0
 #: Own comments that nothing may be said like again.
 SAID_BEFORE = 100
 #: Seconds before an item of the inbox is tried again whose service is away.
-DEFER_SECONDS = 120.0
+DEFER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ SETTLING_SECONDS = 60.0
 #: Answers remembered: what may be read again is a few days old at most.
 ANSWERS_KEPT = 20_000
 
-_RETRY = Backoff(base_seconds=2.0, cap_seconds=60.0)
+#: While one write waits, so do all others; the platform's return is noticed within half a minute.
+_RETRY = Backoff(base_seconds=2.0, cap_seconds=30.0)
 
 
 class DeadlinePassed(Exception):

@@ -18,6 +18,7 @@ written and the process ends.
 
 from __future__ import annotations
 
+import os
 import selectors
 import signal
 import socket
@@ -41,7 +42,7 @@ from hotshotd.quota.plan import LedgerState, Plan
 from hotshotd.quota.requests import HANDLERS, parse_plan
 from hotshotd.quota.room import Room, Tenant
 from hotshotd.quota.store import LedgerInUse, SqliteStore, Store
-from hotshotd.wire import MAX_LINE_BYTES, MAX_REQUEST_BYTES, Json
+from hotshotd.wire import MAX_LINE_BYTES, MAX_REQUEST_BYTES, Json, read_peer
 
 #: How often a ledger that can't be written is tried again, in seconds.
 RETRY_SECONDS = 3.0
@@ -180,7 +181,7 @@ class _Server:
             sock, _ = self._listener.accept()
         except OSError:
             return  # the peer left the queue, or descriptors ran out: it tries again
-        if len(self._guests) >= MAX_CONNECTIONS:
+        if not _is_own(sock) or len(self._guests) >= MAX_CONNECTIONS:
             sock.close()
             return
         guest = _Guest(link=Link(sock, limit=MAX_REQUEST_BYTES), lease=self._next_lease)
@@ -469,6 +470,14 @@ _ORDERS: dict[str, Callable[[_Server, Json], Json]] = {
     "snapshot": _Server.snapshot,
     "stop": _Server.stop,
 }
+
+
+def _is_own(sock: socket.socket) -> bool:
+    """Tell whether the other end is of our own user: nobody else has bots here, whatever the socket's mode is."""
+    try:
+        return read_peer(sock)[1] == os.geteuid()
+    except OSError:
+        return False
 
 
 def _set_signals() -> None:

@@ -10,7 +10,6 @@ import os
 import socket
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 
 from hotshotd import log
 from hotshotd._types import BotName
@@ -80,7 +79,7 @@ def build_parts(config: BotConfig, main: MainConfig, link: Link, *, environ: Map
     account = secrets.resolve_account(config)
     _register(account)
     quota = QuotaClient(
-        Path(main.runtime_dir) / "quota.sock",
+        f"{main.runtime_dir}/quota.sock",
         bot=BotName(config.name),
         client=client_id_hash(account.client_id),
         clock=clock,

@@ -18,7 +18,7 @@ from hotshotd.brain.pipeline import ITEM_SECONDS
 from hotshotd.brain.trace import Step
 from hotshotd.brain.verdict import Verdict, Why
 from hotshotd.errors import AuthDead, Down, HotshotError, Refused, Retry
-from hotshotd.log import get_logger
+from hotshotd.log import get_logger, redact
 from hotshotd.platform import Item, Ref
 from hotshotd.wire import Json
 from hotshotd.worker.parts import Parts
@@ -60,7 +60,8 @@ class _Errand:
             self.parts.clear()
         elif step.name in _POST_PARTS:
             self.parts[step.name] = step.text
-        self.send({"event": "step", "id": self.number, "name": step.name, "text": _clip(step.text), "cost": step.cost})
+        text = _clip(redact(step.text))
+        self.send({"event": "step", "id": self.number, "name": step.name, "text": text, "cost": step.cost})
 
     def succeed(self, **data: Any) -> None:
         self.end = {"ok": True, "data": {**data, "cost": self.bill.chars}}

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hotshotd._types import Role
-from hotshotd.log import get_logger
+from hotshotd.log import excerpt, get_logger, redact_all
 from hotshotd.wire import Json, LineBuffer, encode
 
 _log = get_logger()
@@ -65,7 +65,7 @@ class Link:
             _log.debug("link.lost", message_event=message.get("event"))
             return False
         try:
-            data = encode(message)
+            data = encode(redact_all(message))
             self._unsent += data[self._channel.send(data) :]
         except OSError:
             _log.debug("link.lost", message_event=message.get("event"))
@@ -77,7 +77,7 @@ class Link:
         if len(self._unsent) > MAX_UNSENT_BYTES:
             _log.debug("link.lost", message_event=message.get("event"))
             return
-        self._unsent += encode(message)
+        self._unsent += encode(redact_all(message))
         self._write()
         if self._unsent:
             asyncio.get_running_loop().add_writer(self._channel, self._write_on)
@@ -103,7 +103,7 @@ class Link:
         self._gather()
 
     def trouble(self, message: str) -> None:
-        self.report(last_error=message[:500])
+        self.report(last_error=excerpt(message, longest=500))
 
     def degraded(self, role: Role, *, why: str | None) -> None:
         if why is None and role not in self._degraded:

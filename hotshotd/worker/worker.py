@@ -15,7 +15,7 @@ from hotshotd.backoff import Backoff
 from hotshotd.brain.pipeline import ITEM_SECONDS, Deferred, Found
 from hotshotd.brain.verdict import Verdict, Why
 from hotshotd.errors import AuthDead, BotPaused, Down, PlatformError, Refused, Retry
-from hotshotd.log import get_logger
+from hotshotd.log import excerpt, get_logger
 from hotshotd.memory import trim
 from hotshotd.platform import Item, Kind, Notice, Reason, Ref
 from hotshotd.wire import Json
@@ -43,6 +43,12 @@ STOP_WAIT_SECONDS = 6.0
 
 #: Seconds after which a sign-in that is still under way is told of: the daemon's start does not wait for it any longer.
 SLOW_SIGN_IN_SECONDS = 15.0
+
+#: By how much the wall clock and the loop's may drift apart between two looks before the former counts as set.
+CLOCK_SET = timedelta(seconds=1)
+
+#: A wait that Reddit's rate asks for may be next to nothing; the least between two polls, in seconds.
+LEAST_POLL_SECONDS = 1.0
 
 _SIGN_IN = Backoff(base_seconds=1.0, cap_seconds=30.0)
 _POLL = Backoff(base_seconds=2.0, cap_seconds=30.0)
@@ -72,6 +78,8 @@ class Worker:
         self._read: list[Item] = []
         self._poll_failures = 0
         self._marking = False
+        #: When the loop's time was 0, by the wall clock; it moves when that clock is set.
+        self._begun: datetime | None = None
         self._life: asyncio.Task[None] | None = None
         self._commands: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "pause": self._pause,
@@ -129,7 +137,7 @@ class Worker:
         self._link.send({"event": "signed_in"})
 
     def _tell_waiting(self, reason: str) -> None:
-        self._link.send({"event": "waiting", "reason": reason[:500]})
+        self._link.send({"event": "waiting", "reason": excerpt(reason, longest=500)})
 
     async def _patiently(
         self, step: Callable[[], Coroutine[Any, Any, None]], *, on_wait: Callable[[str], None] | None = None
@@ -226,7 +234,15 @@ class Worker:
             self._exit = EXIT_STUCK
             self._end()
             return
+        self._follow_clock()
         asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)
+
+    def _follow_clock(self) -> None:
+        """See whether the wall clock was set meanwhile: what waits for no time of day must not wait longer for it."""
+        begun = self._clock.now() - timedelta(seconds=asyncio.get_running_loop().time())
+        jump = begun - (self._begun or begun)
+        self._begun = begun
+        self._tasks.follow_clock(jump if abs(jump) >= CLOCK_SET else None, but=("post",))
 
     def _die(self, reason: str) -> None:
         """End for a cause that a restart can't mend."""
@@ -298,6 +314,8 @@ class Worker:
     # -- reading -----------------------------------------------------------------------------
 
     def _plan_poll(self, seconds: float) -> None:
+        # First: what is planned from here on is in the new time already.
+        self._follow_clock()
         if self._may_work():
             # Not WORK: a poll is let end at a pause, for what it has read is not shown again.
             self._tasks.plan("poll", self._poll, self._clock.now() + timedelta(seconds=seconds), task_name="poll")
@@ -317,7 +335,7 @@ class Worker:
                 self._has_polled = True
                 trim()
         except Retry as exc:
-            self._plan_poll(exc.after)
+            self._plan_poll(max(exc.after, LEAST_POLL_SECONDS))
         except (Down, Refused) as exc:
             self._note_failed_poll(exc)
             await self._account.look_after(exc)

@@ -196,3 +196,12 @@ def test_on_own_post__believes_the_thread(make_comment: Make, make_submission: M
     assert on_own_post(ItemView(make_comment(), now, own={Ref("t3_post")}), by)
     assert on_own_post(ItemView(make_comment(), now, thread=Thread(make_submission(author=Author("bot")), ())), by)
     assert not on_own_post(ItemView(make_comment(), now), by)
+
+
+def test_on_own_post__believes_the_inbox(make_comment: Make, make_submission: Make, now: datetime) -> None:
+    """A reply to a post that the bot made a moment ago is one, though nobody has noted that post yet."""
+    by = rules()
+    assert on_own_post(ItemView(make_comment(), now, Reason.POST_REPLY), by)
+    assert not on_own_post(ItemView(make_comment(), now, Reason.COMMENT_REPLY), by)
+    other = Thread(make_submission(author=Author("ann")), ())
+    assert not on_own_post(ItemView(make_comment(), now, Reason.POST_REPLY, thread=other), by)

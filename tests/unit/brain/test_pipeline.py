@@ -105,11 +105,11 @@ def test_handle__a_draw_against_the_answer_costs_nothing() -> None:
     ("error", "outcome", "reason", "asked"),
     [
         (OVER_BUDGET, "skipped", "over_budget", 1),
-        (QuotaUnavailable("away"), "failed", "quota_unavailable", 5),
+        (QuotaUnavailable("away"), "failed", "quota_unavailable", 21),
         (InferenceGone("no such model", status=404), "failed", "model_gone", 1),
         (BreakerOpen("gone", retry_after=600, gone=True), "failed", "model_gone", 1),
-        (BreakerOpen("open", retry_after=1, gone=False), "failed", "model_unavailable", 5),
-        (UNAVAILABLE, "failed", "model_unavailable", 5),
+        (BreakerOpen("open", retry_after=40, gone=False), "failed", "model_unavailable", 3),
+        (UNAVAILABLE, "failed", "model_unavailable", 6),
         (InferenceNonsense("empty"), "failed", "model_unavailable", 2),
         (InferenceRejected("bad", status=400), "failed", "model_refused", 1),
     ],
@@ -393,7 +393,7 @@ def test_inbox__an_item_whose_service_is_away_comes_again(wish: float | None, se
         await stage.answering.handle(found)
         assert stage.ends() == [("replied", "top_level")]
 
-    perform(act, text=ScriptedText(*[InferenceUnavailable("overloaded", retry_after=wish)] * 5, GOOD))
+    perform(act, text=ScriptedText(*[InferenceUnavailable("overloaded", retry_after=wish)] * 6, GOOD))
 
 
 def test_inbox__is_deferred_by_what_the_platform_asks_for() -> None:
