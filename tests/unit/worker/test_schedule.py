@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from hotshotd.config.schedule import Cron, DailyTimes, Every, Schedule, WeeklyTimes
+from hotshotd.config.schedule import Cron, DailyTimes, Every, Schedule, WeeklyTimes, parse_schedule
 from hotshotd.worker.schedule import find_missed, find_next
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -105,3 +105,12 @@ def test_find_missed__makes_a_slot_late_once(last_post: str | None, catch_up: fl
         last_post=at(last_post) if last_post else None,
     )
     assert (slot.key if slot else None) == expected
+
+
+def test_find_next__a_clock_that_was_set_back_brings_no_slot_again() -> None:
+    """The slot of nine o'clock was made at nine; at eight again, the next one is tomorrow's."""
+    schedule = parse_schedule(["09:00"])
+    made = datetime(2026, 11, 24, 9, 0, 5, tzinfo=UTC)
+    slot = find_next(schedule, datetime(2026, 11, 24, 8, tzinfo=UTC), ZoneInfo("UTC"), last_post=made)
+    assert slot is not None
+    assert slot.due == datetime(2026, 11, 25, 9, tzinfo=UTC)
