@@ -6,9 +6,32 @@ message is for the operator: it says what is wrong and what to do next.
 
 from __future__ import annotations
 
+import errno
 from datetime import datetime
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Final
+
+#: What an operator does about a file or a folder of ours that the system refuses us.
+_REMEDIES: Final = {
+    errno.EACCES: "give it to the daemon's user (chown), and that user the right to use it (chmod)",
+    errno.EDQUOT: "raise the quota of the daemon's user on its disk, or make room",
+    errno.EFBIG: "make room on its disk, or raise LimitFSIZE (ulimit -f)",
+    errno.EIO: "look at its disk: it is broken",
+    errno.EISDIR: "a folder has its name: move it away",
+    errno.ELOOP: "a link has its name: remove it",
+    errno.EMFILE: "raise LimitNOFILE (ulimit -n)",
+    errno.ENFILE: "raise fs.file-max (sysctl)",
+    errno.ENOENT: "make its folder",
+    errno.ENOSPC: "make room on its disk",
+    errno.ENOTDIR: "a file has the name of its folder: move it away",
+    errno.EPERM: "give it to the daemon's user (chown)",
+    errno.EROFS: "mount its disk read-write",
+}
+
+
+def name_remedy(exc: OSError) -> str:
+    """Say what to do about a file or a folder that the system refused us."""
+    return _REMEDIES.get(exc.errno or 0, "look at its folder and its disk")
 
 
 class ExitCode(IntEnum):

@@ -7,6 +7,8 @@ A request carries an `id` that its reply repeats. A reply is `{"id", "ok": true,
 from __future__ import annotations
 
 import json
+import socket
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,3 +60,13 @@ class LineBuffer:
         if len(self._rest) > self._limit or any(len(line) > self._limit for line in lines):
             raise ProtocolError(f"a message is longer than {self._limit} bytes")
         return [decode(line) for line in lines if line.strip()]
+
+
+def read_peer(sock: socket.socket) -> tuple[int, int, int]:
+    """Give the process, user and main group at the other end of a Unix connection, when it connected (unix(7)).
+
+    Raises:
+        OSError: If the kernel does not tell.
+    """
+    pid, uid, gid = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII")))
+    return pid, uid, gid

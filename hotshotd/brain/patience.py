@@ -54,7 +54,7 @@ MODERATION = Patience(tries=5, first_pause_seconds=10.0, longest_pause_seconds=3
 #: Reads of the platform.
 READ = Patience(tries=6, first_pause_seconds=2.0, longest_pause_seconds=30.0)
 
-#: What is said no to on this machine, so that nothing was sent; and the least time before it is asked again, in seconds.
+#: What is said no to on this machine, so that nothing was sent; and the least seconds before it is asked again.
 _NOT_SENT = (QuotaUnavailable, BreakerOpen)
 NOT_SENT_SECONDS = 5.0
 #: What a passing failure is.

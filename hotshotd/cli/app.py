@@ -217,8 +217,8 @@ def _make_folder(path: Path) -> Path:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & stat.S_IWOTH:
         # Containers' volumes are often like this, so it is no reason to refuse.
-        remedy = f"everybody can replace what is in there: run chmod o-w {path}"
-        _log.warning("daemon.folder_open", path=str(path), mode=f"{mode:04o}", remedy=remedy)
+        remedy = f"everybody can replace what is in there (mode {mode:04o}): run chmod o-w {path}"
+        _log.warning("daemon.folder_open", path=str(path), remedy=remedy)
     return path
 
 

@@ -14,7 +14,7 @@ from hotshotd.cli.asking import JSON_OPTION as _JSON
 from hotshotd.cli.asking import Target, ask, failures_end, to_json
 from hotshotd.cli.completion import BOT, SHELLS
 from hotshotd.cli.importing import import_, init
-from hotshotd.cli.program import OperatorProgram
+from hotshotd.cli.program import PATH, OperatorProgram, read_words
 from hotshotd.cli.table import format_quota, format_status
 from hotshotd.cli.terminal import Screen, find_screen, to_safe
 from hotshotd.cli.try_post import post, try_
@@ -31,8 +31,8 @@ _CLOCK = SystemClock()
 
 @click.group(cls=OperatorProgram, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="hotshotctl")
-@click.option("--config", type=click.Path(path_type=Path), help="The daemon's main file.")
-@click.option("--socket", type=click.Path(path_type=Path), help="The daemon's control socket.")
+@click.option("--config", type=PATH, help="The daemon's main file.")
+@click.option("--socket", type=PATH, help="The daemon's control socket.")
 @click.pass_context
 def main(context: click.Context, *, config: Path | None, socket: Path | None) -> None:
     """Look at a running hotshotd and steer it.
@@ -142,7 +142,7 @@ def pause(
     30 s at most.
     """
     until = None if duration is None else _parse_end(duration)
-    request = {"op": "pause", "bots": _choose(bots, everyone=everyone), "until": until, "reason": reason}
+    request = {"op": "pause", "bots": _choose(bots, everyone=everyone), "until": until, "reason": read_words(reason)}
     _print_names(ask(target.find(), request), "paused", as_json=as_json)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hotshotd import __version__, log
-from hotshotd.cli.program import Program
+from hotshotd.cli.program import PATH, Program
 from hotshotd.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _log = log.get_logger()
 
 @click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="hotshotd")
-@click.option("--config", type=click.Path(path_type=Path), help="The main file, hotshotd.yaml.")
+@click.option("--config", type=PATH, help="The main file, hotshotd.yaml.")
 @click.option("--check", is_flag=True, help="Validate every file, print every problem, and end.")
 @click.option("--no-secrets", is_flag=True, help="With --check: do not look secrets up.")
 @click.pass_context
@@ -46,7 +46,7 @@ def main(context: click.Context, *, config: Path | None, check: bool, no_secrets
 
 
 @main.command("run")
-@click.argument("botfiles", metavar="BOTFILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("botfiles", metavar="BOTFILE...", nargs=-1, required=True, type=PATH)
 def run_command(botfiles: tuple[Path, ...]) -> None:
     """Run just these bot files, in the foreground, with state in the XDG folders. Needs no root."""
     sys.exit(_run_botfiles(botfiles))

@@ -6,6 +6,7 @@ import difflib
 import errno
 import os
 import sys
+from pathlib import Path
 from typing import Any, Final, TextIO
 
 import click
@@ -28,6 +29,10 @@ _MEANT: Final = {
 }
 #: Why nothing can be written any more, and nobody but the operator can help.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+#: A file that is looked at later, by who can say what is wrong with it: click's own check would be a usage error.
+PATH: Final = click.Path(path_type=Path, readable=False)
 
 
 class Program(click.Group):
@@ -72,6 +77,11 @@ class OperatorProgram(Program):
 
     def _propose(self, ctx: click.Context, word: str) -> str:
         return _MEANT.get(word) or super()._propose(ctx, word)
+
+
+def read_words(argument: str) -> str:
+    """Give an argument as it was typed where the locale is not UTF-8 and the terminal is; no use for paths."""
+    return os.fsencode(argument).decode("utf-8", "replace")
 
 
 def _mend(stream: TextIO | None, number: int) -> TextIO:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,19 +51,58 @@ def read_small_file(path: Path, *, limit_bytes: int) -> Content:
     return Content(data, stat.S_IMODE(info.st_mode))
 
 
-def require_regular(path: Path) -> os.stat_result:
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A file's bytes for a moment, and its permission bits; look, and make no copy of what is not yours."""
+
+    data: bytearray = field(repr=False)
+    mode: int
+
+
+@contextmanager
+def glance(path: Path, *, limit_bytes: int) -> Iterator[Glance]:
+    """Give a small file's bytes as long as the block lasts; nothing of them stays in this process's memory.
+
+    Raises:
+        Unreadable: As `read_small_file`.
+    """
+    try:
+        require_regular(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except (OSError, ValueError) as exc:
+        raise Unreadable(_describe(path, exc)) from exc
+    try:
+        info = os.fstat(descriptor)
+        _require_regular_mode(info.st_mode)
+        if info.st_size > limit_bytes:
+            raise Unreadable(f"is larger than {limit_bytes // 1024} KiB")
+        data = bytearray(info.st_size)
+        try:
+            # Straight into our buffer: a `bytes` object can't be overwritten.
+            length = os.readv(descriptor, [data]) if data else 0
+            data[length:] = bytes(len(data) - length)
+            yield Glance(data, stat.S_IMODE(info.st_mode))
+        finally:
+            data[:] = bytes(len(data))
+    except OSError as exc:
+        raise Unreadable(_describe(path, exc)) from exc
+    finally:
+        os.close(descriptor)
+
+
+def require_regular(path: Path | str) -> os.stat_result:
     """Look at a file without opening it, and give what the look told.
 
     Raises:
         Unreadable: If it is no regular file.
         OSError: If it can't be looked at.
     """
-    info = path.stat()
+    info = os.stat(path)
     _require_regular_mode(info.st_mode)
     return info
 
 
-def is_filled(path: Path) -> bool:
+def is_filled(path: Path | str) -> bool:
     """Tell whether we could read something from a regular file, without reading it."""
     try:
         return require_regular(path).st_size > 0 and os.access(path, os.R_OK)

@@ -22,7 +22,7 @@ from hotshotd.config.rules import check_bot, check_literals, check_main, warn_of
 from hotshotd.config.schema import BACKEND_PRESETS, SERVICE_PRESETS, BotConfig, MainConfig
 from hotshotd.config.secrets import Secrets, webhook_ref
 from hotshotd.config.validation import validate, validate_part
-from hotshotd.errors import ConfigError
+from hotshotd.errors import ConfigError, name_remedy
 
 __all__ = [
     "BotLoad",
@@ -273,7 +273,8 @@ def _list_bot_files(main: MainLoad) -> tuple[list[Path], list[Fault], list[Fault
         message = f"{folder} does not exist: make it, and put one file for each bot there"
         return [], [], [Fault(place.file, place.line, "bots_dir", message)]
     except OSError as exc:
-        return [], [Fault(place.file, place.line, "bots_dir", f"{folder} can't be read: {exc.strerror}")], []
+        message = f"{folder} can't be read ({exc.strerror}): {name_remedy(exc)}"
+        return [], [Fault(place.file, place.line, "bots_dir", message)], []
     if not names:
         return [], [], [Fault(place.file, place.line, "bots_dir", f"{folder} holds no bot: no *.yaml and no *.yml")]
     return [Path(folder) / name for name in names], [], []

@@ -7,6 +7,7 @@ others look for names and sizes only, so that the supervisor holds no secret of 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from pydantic import SecretStr
 
 from hotshotd._types import Role
 from hotshotd.config.faults import Fault
-from hotshotd.config.files import OTHERS, Unreadable, is_filled, read_small_file
+from hotshotd.config.files import OTHERS, Unreadable, glance, is_filled, read_small_file, require_regular
 from hotshotd.config.loaded import LoadedBot
 from hotshotd.config.schema import Api, BotConfig, MainConfig, RedditAccount, SafetySection, Section
 from hotshotd.errors import SecretMissing
@@ -28,7 +29,10 @@ MAX_SECRET_BYTES = 64 * 1024
 #: A bot goes on without these roles when their secret is missing.
 OPTIONAL_ROLES = (Role.RANK, Role.CAPTION, Role.PICTURE, Role.UPSCALE)
 
-_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*?)\s*", re.ASCII | re.DOTALL)
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
+_ENTRY = re.compile(rb"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*?)\s*\Z", re.DOTALL)
+_NOTHING = re.compile(rb"\s*(?:#|\Z)")
+_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,14 +213,12 @@ class Secrets:
         if path is None:
             return ()
         try:
-            content = read_small_file(path, limit_bytes=MAX_SECRET_BYTES)
+            with glance(path, limit_bytes=MAX_SECRET_BYTES) as seen:
+                bad, mode = [line.number for line in _find_lines(seen.data) if line.name is None], seen.mode
         except Unreadable as exc:
             return (Fault(path, 1, "secrets_file", str(exc)),)
-        found = [
-            Fault(path, line, "secrets_file", "is no KEY=value line; it is left out")
-            for line in _bad_lines(content.data)
-        ]
-        if content.mode & OTHERS:
+        found = [Fault(path, number, "secrets_file", "is no KEY=value line; it is left out") for number in bad]
+        if mode & OTHERS:
             found.append(Fault(path, 1, "secrets_file", "others can read this file: run chmod 600 on it"))
         return tuple(found)
 
@@ -233,9 +235,8 @@ class Secrets:
     def _account_refs(self, bot: BotConfig) -> tuple[SecretRef, ...]:
         names = ("client_id", "client_secret", "refresh_token", "password")
         refs = {name: secret_ref(bot.reddit, name, path=("reddit",)) for name in names}
-        token = self.token_file(bot)
-        if refs["refresh_token"] is None and token is not None and is_filled(token):
-            refs["refresh_token"] = SecretRef(("reddit", "refresh_token"), file=token)
+        if refs["refresh_token"] is None and self._state_dir and is_filled(f"{self._state_dir}/tokens/{bot.name}"):
+            refs["refresh_token"] = SecretRef(("reddit", "refresh_token"), file=self.token_file(bot))
         if refs["refresh_token"] is not None:
             refs["password"] = None
         return tuple(ref for ref in refs.values() if ref is not None)
@@ -253,16 +254,28 @@ class Secrets:
 
     @cached_property
     def _names_in_file(self) -> frozenset[str]:
-        return frozenset(name for name, value in self._lines() if value)
-
-    def _lines(self) -> Iterator[tuple[str, str]]:
         if self._secrets_file is None:
-            return
+            return frozenset()
         try:
-            content = read_small_file(self._secrets_file, limit_bytes=MAX_SECRET_BYTES)
+            with glance(self._secrets_file, limit_bytes=MAX_SECRET_BYTES) as seen:
+                return frozenset(line.name for line in _find_lines(seen.data) if line.name and line.is_filled)
         except Unreadable:
-            return
-        yield from _parse_lines(content.data)
+            return frozenset()
+
+    def _read_line(self, name: str) -> str:
+        """Give the value of one line; the others are another bot's and leave no trace in this process."""
+        if self._secrets_file is None:
+            return ""
+        value = ""
+        try:
+            with glance(self._secrets_file, limit_bytes=MAX_SECRET_BYTES) as seen:
+                for line in _find_lines(seen.data):
+                    # The last line wins, as in a shell.
+                    if line.name == name and line.is_filled:
+                        value = seen.data[line.start : line.end].decode("utf-8", "replace")
+        except Unreadable:
+            return ""
+        return value
 
     def _read(self, ref: SecretRef) -> str:
         if ref.literal is not None:
@@ -273,8 +286,7 @@ class Secrets:
 
     def _read_named(self, name: str) -> str:
         value = self._environ.get(name) or (_read_file(self._credentials / name) if self._credentials else "")
-        # The last line wins, as in a shell.
-        return value or dict(line for line in self._lines() if line[1]).get(name, "")
+        return value or self._read_line(name)
 
     def _fault_of_need(self, bot: LoadedBot, need: Need, effect: str = "") -> Fault:
         message = self._describe_missing(need.ref) + effect
@@ -287,7 +299,7 @@ class Secrets:
         if ref.literal is not None:
             return "is empty"
         if ref.env is None:
-            return f"{ref.file} does not exist, is empty, or can't be read by this user"
+            return _describe_missing_file(ref.file)
         places = ["the environment"]
         places += ["systemd's credentials"] if self._credentials else []
         places += [str(self._secrets_file)] if self._secrets_file else []
@@ -346,6 +358,20 @@ def _fault(bot: LoadedBot, key: tuple[str, ...], message: str) -> Fault:
     return Fault(place.file, place.line, ".".join(((place.inside,) if place.inside else ()) + key), message)
 
 
+def _describe_missing_file(path: Path | None) -> str:
+    try:
+        if path is None or require_regular(path).st_size == 0 or os.access(path, os.R_OK):
+            return f"{path} is empty, or larger than {MAX_SECRET_BYTES // 1024} KiB: write the secret into it"
+        return f"{path} may not be read by this user: change its owner or mode (chown, chmod 600)"
+    except FileNotFoundError:
+        return f"{path} does not exist: write the secret into it"
+    except Unreadable as exc:
+        return f"{path} {exc}: write another path"
+    except (OSError, ValueError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else str(exc)
+        return f"{path} can't be looked at by this user ({why}): change the owner or mode of its folder"
+
+
 def _read_file(path: Path) -> str:
     try:
         data = read_small_file(path, limit_bytes=MAX_SECRET_BYTES).data
@@ -361,26 +387,34 @@ def _is_readable_by_others(path: Path) -> bool:
         return False
 
 
-def _numbered(data: bytes) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
-        if line.strip() and not line.lstrip().startswith("#"):
-            yield number, line
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line that says something: its number, its name (None where it is no `KEY=value`), and where its value is."""
+
+    number: int
+    name: str | None
+    start: int = 0
+    end: int = 0
+
+    @property
+    def is_filled(self) -> bool:
+        return self.start < self.end
 
 
-def _parse_lines(data: bytes) -> Iterator[tuple[str, str]]:
-    for _, line in _numbered(data):
-        match = _LINE.fullmatch(line)
-        if match:
-            yield match[1], _unquote(match[2])
+def _find_lines(data: bytearray) -> Iterator[_Line]:
+    """Give the lines without blank ones and comments. Copies nothing out of `data` but names."""
+    begin = len(_MARK) if data.startswith(_MARK) else 0
+    for number, line in enumerate(_LINE.finditer(data, begin), 1):
+        start, end = line.span()
+        if _NOTHING.match(data, start, end):
+            continue
+        entry = _ENTRY.match(data, start, end)
+        yield _Line(number, entry[1].decode(), *_unquote(data, *entry.span(2))) if entry else _Line(number, None)
 
 
-def _bad_lines(data: bytes) -> list[int]:
-    return [number for number, line in _numbered(data) if not _LINE.fullmatch(line)]
-
-
-def _unquote(value: str) -> str:
-    is_quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "'\""
-    return value[1:-1] if is_quoted else value
+def _unquote(data: bytearray, start: int, end: int) -> tuple[int, int]:
+    is_quoted = end - start >= 2 and data[start] == data[end - 1] and data[start] in b"'\""
+    return (start + 1, end - 1) if is_quoted else (start, end)
 
 
 def _join(places: Iterable[str]) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from hotshotd.control.protocol import REMEDY
 from hotshotd.errors import ControlError, DaemonNotRunning
 from hotshotd.wire import Json, LineBuffer, encode
 
@@ -51,7 +52,8 @@ class ControlClient:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(timeout_seconds)
             self._connect(sock)
-            with _named_failures(timeout_seconds):
+            with _named_failures(timeout_seconds), suppress(BrokenPipeError, ConnectionResetError):
+                # It may have hung up on us already; why, it has said before.
                 sock.sendall(encode({"id": 1, **message}))
             reply = self._read_reply(sock, timeout_seconds, on_step)
         if reply.get("ok"):
@@ -63,9 +65,7 @@ class ControlClient:
         try:
             sock.connect(str(self._path))
         except PermissionError as exc:
-            raise ControlError(
-                f"{self._path}: permission denied; be root, the daemon's user, or a member of its group"
-            ) from exc
+            raise ControlError(f"{self._path}: permission denied: {REMEDY}") from exc
         except OSError as exc:
             raise DaemonNotRunning(f"the daemon is not running (nobody listens on {self._path})") from exc
 

@@ -13,6 +13,10 @@ from typing import Protocol
 
 from hotshotd.wire import Json
 
+#: The group whose members may use `hotshotctl`, and what those are told who may not.
+GROUP = "hotshot"
+REMEDY = f"be root, or join the group {GROUP} (as root: usermod -aG {GROUP} NAME) and log in again"
+
 #: Takes the data of a good reply. Called once; may be called long after the command came.
 Reply = Callable[[Json], None]
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from hotshotd.control.handlers import Exchange
-from hotshotd.control.protocol import Drop
+from hotshotd.control.peers import Doorkeeper
+from hotshotd.control.protocol import REMEDY, Drop
 from hotshotd.errors import ConfigError, ProtocolError
+from hotshotd.log import get_logger
 from hotshotd.loop import Loop, Timer
-from hotshotd.wire import MAX_REQUEST_BYTES, Json, LineBuffer, encode
+from hotshotd.wire import MAX_REQUEST_BYTES, Json, LineBuffer, encode, read_peer
+
+_log = get_logger()
 
 #: Connections served at once; more are closed at once.
 MAX_CONNECTIONS = 64
@@ -22,12 +28,15 @@ MAX_UNSENT_BYTES = 4 * 1024 * 1024
 #: Seconds after which an idle or unread connection is closed, and one that waits for a reply.
 IDLE_SECONDS = 60.0
 WAITING_SECONDS = 3600.0
+#: Strangers that are logged, each once.
+MAX_STRANGERS = 1000
 
 
-def bind_unix(path: Path, *, mode: int, backlog: int) -> socket.socket:
-    """Listen on a Unix socket, in place of a stale one.
+def bind_unix(path: Path, *, mode: int, backlog: int, group: int | None = None) -> socket.socket:
+    """Listen on a Unix socket, in place of a stale one; it is given to `group` where we may do that.
 
-    The caller holds the folder's lock, so a socket that is there was left by a daemon that died.
+    The caller holds the folder's lock, so a socket that is there was left by a daemon that died. Anything else that
+    has its name is somebody's, and stays.
 
     Raises:
         ConfigError: If the path can't be used; the message says why and what to do.
@@ -35,15 +44,19 @@ def bind_unix(path: Path, *, mode: int, backlog: int) -> socket.socket:
     # sockaddr_un has 108 bytes, the closing zero included (unix(7)).
     if len(os.fsencode(path)) > 107:
         raise ConfigError(f"{path}: too long for a socket; set a shorter runtime_dir")
+    _remove_stale(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        path.unlink(missing_ok=True)
         # The umask, not a later chmod, so that there is no moment with the wrong mode.
         old = os.umask(0o777 & ~mode)
         try:
             listener.bind(str(path))
         finally:
             os.umask(old)
+        if group is not None:
+            # Only a member or root may; any other daemon serves its own user, and the doorkeeper the rest.
+            with suppress(PermissionError):
+                os.chown(path, -1, group)
         listener.listen(backlog)
     except OSError as exc:
         listener.close()
@@ -51,11 +64,34 @@ def bind_unix(path: Path, *, mode: int, backlog: int) -> socket.socket:
     return listener
 
 
-class ControlServer:
-    """Accepts operators and hands each request to `handle`."""
+def _remove_stale(path: Path) -> None:
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise ConfigError(f"{path}: is no socket, and this daemon needs the name: move it away, or set runtime_dir")
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        raise ConfigError(
+            f"{path}: can't replace this stale socket ({exc.strerror}): remove it as its owner or root,"
+            " or set another runtime_dir"
+        ) from exc
 
-    def __init__(self, loop: Loop, listener: socket.socket, handle: Callable[[Exchange], None]) -> None:
+
+class ControlServer:
+    """Accepts operators and hands each request to `handle`; without a doorkeeper only root and our own user."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        listener: socket.socket,
+        handle: Callable[[Exchange], None],
+        *,
+        doorkeeper: Doorkeeper | None = None,
+    ) -> None:
         self._loop = loop
+        self._doorkeeper = doorkeeper or Doorkeeper(os.geteuid(), None)
+        self._strangers: set[int] = set()
         self._listener = listener
         self._handle = handle
         self._connections: set[_Connection] = set()
@@ -74,10 +110,28 @@ class ControlServer:
             peer, _ = self._listener.accept()
         except OSError:
             return
-        if len(self._connections) >= MAX_CONNECTIONS:
+        if not self._doorkeeper.admits(peer):
+            self._refuse(peer)
+        elif len(self._connections) >= MAX_CONNECTIONS:
             peer.close()
-            return
+        else:
+            self._welcome(peer)
+
+    def _welcome(self, peer: socket.socket) -> None:
         self._connections.add(_Connection(self._loop, peer, self._handle, self._connections.discard))
+
+    def _refuse(self, peer: socket.socket) -> None:
+        """Say why, and hang up: a stranger takes no place and nothing that he sends is read."""
+        peer.setblocking(False)
+        with peer, suppress(OSError):
+            message = f"you may not use this socket: {REMEDY}"
+            peer.send(encode({"id": None, "ok": False, "code": "forbidden", "message": message}))
+            self._note_stranger(read_peer(peer)[1])
+
+    def _note_stranger(self, uid: int) -> None:
+        if uid not in self._strangers and len(self._strangers) < MAX_STRANGERS:
+            self._strangers.add(uid)
+            _log.warning("control.refused", uid=uid, remedy=REMEDY)
 
 
 class _Connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -112,4 +113,19 @@ def find_leave(runtime_dir: Path, bot: str, *, client: str, clock: Clock) -> Quo
             sock.connect(str(path))
         except OSError:
             return None
-    return QuotaClient(path, bot=BotName(bot), client=client, clock=clock)
+    return _OwnersClient(path, bot=BotName(bot), client=client, clock=clock)
+
+
+class _OwnersClient(QuotaClient):
+    """Connects as the socket's owner: the quota process serves its own user alone, and root may be anybody."""
+
+    def _connect(self, *, deadline: float) -> None:
+        owner = os.stat(self._path).st_uid
+        if os.geteuid() != 0 or owner == 0:
+            super()._connect(deadline=deadline)
+            return
+        os.seteuid(owner)
+        try:
+            super()._connect(deadline=deadline)
+        finally:
+            os.seteuid(0)

@@ -14,6 +14,7 @@ from hotshotd.inference.base import Endpoint, Message, Prompt, Speaker
 from hotshotd.inference.chat import ChatWire
 from hotshotd.inference.generation import HttpTextModel, Reading
 from hotshotd.inference.http import SMALL_SECONDS, ServiceSession
+from hotshotd.log import excerpt
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -137,5 +138,5 @@ def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def make_unclear(text: str, where: str, *, wanted: str) -> InferenceNonsense:
     """Make the error for an answer that is no verdict. It quotes a few characters of the model's own words."""
-    said = " ".join(text.split())[:MAX_QUOTE]
+    said = excerpt(" ".join(text.split()), longest=MAX_QUOTE)
     return InferenceNonsense(f"{where} answered {said!r}, which is no {wanted}")

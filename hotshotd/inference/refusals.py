@@ -15,6 +15,7 @@ from typing import Any
 
 from hotshotd.errors import InferenceError, InferenceGone, InferenceRejected, InferenceUnavailable
 from hotshotd.inference.waits import read_retry_after
+from hotshotd.log import redact
 
 #: The longest quotation of a service's own words, in characters.
 MAX_CAUSE = 200
@@ -265,7 +266,8 @@ def shorten_cause(cause: str, *, secrets: Iterable[str], sent: Iterable[str]) ->
     cause = _BLANK.sub(" ", cause[:MAX_TEXT]).strip()
     for secret in secrets:
         cause = cause.replace(secret, "***") if secret else cause
-    cause = _cut_echoes(cause, sent)
+    # All that this process knows as a secret, and before it is cut: half a secret is not found any more.
+    cause = _cut_echoes(redact(cause), sent)
     return cause if len(cause) <= MAX_CAUSE else cause[: MAX_CAUSE - 1].rstrip() + "…"
 
 

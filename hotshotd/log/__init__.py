@@ -22,7 +22,7 @@ from hotshotd.clock import Clock, SystemClock
 from hotshotd.log import hooks
 from hotshotd.log.events import Event, complete_event
 from hotshotd.log.keys import KEYS
-from hotshotd.log.redaction import Redactor, holds_secret, redact, register_secret
+from hotshotd.log.redaction import Redactor, excerpt, holds_secret, redact, redact_all, register_secret
 from hotshotd.log.sinks import Format, Sink, choose_format, open_sink
 
 __all__ = [
@@ -30,9 +30,11 @@ __all__ = [
     "Format",
     "Redactor",
     "configure",
+    "excerpt",
     "get_logger",
     "holds_secret",
     "redact",
+    "redact_all",
     "register_secret",
     "restore",
     "speak_for",

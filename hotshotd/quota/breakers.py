@@ -40,6 +40,9 @@ RETRY_AFTER_CAP_SECONDS = 3600.0
 #: How long a probe may be silent before another goes out, in seconds.
 PROBE_SECONDS = 30.0
 
+#: The longest that those who ask meanwhile are told to wait: most probes are over long before, in seconds.
+PROBE_WAIT_SECONDS = 5.0
+
 #: At most WINDOW_REQUESTS in any WINDOW_SECONDS from one bot to a service that only fails.
 WINDOW_SECONDS = 60.0
 WINDOW_REQUESTS = 6
@@ -310,6 +313,7 @@ def _check_breaker(key: _Key, breaker: _Breaker, *, monotonic: float) -> None:
         return
     wait = _compute_pause(breaker, monotonic=monotonic)
     if wait > 0:
+        wait = wait if monotonic < breaker.until else min(wait, PROBE_WAIT_SECONDS)
         why = f": {breaker.last_error}" if breaker.last_error else ""
         raise BreakerOpen(
             f"{_describe(key)} is {breaker.state.value}, asked again in {wait:.0f} s{why}",

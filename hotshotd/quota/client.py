@@ -16,6 +16,7 @@ from hotshotd._types import BotName, Chars
 from hotshotd.admission import Account, Ask, Permit, RateHeaders, Result, charge
 from hotshotd.clock import Clock
 from hotshotd.errors import ProtocolError, QuotaError, QuotaUnavailable
+from hotshotd.log import excerpt
 from hotshotd.quota.gate import Gate
 from hotshotd.quota.messages import MAX_TEXT, parse_error, write_account, write_ask, write_headers
 from hotshotd.wire import MAX_REQUEST_BYTES, Json, LineBuffer, encode
@@ -35,7 +36,7 @@ class QuotaClient:
     """
 
     def __init__(
-        self, path: Path, *, bot: BotName, client: str, clock: Clock, limit_seconds: float = LIMIT_SECONDS
+        self, path: Path | str, *, bot: BotName, client: str, clock: Clock, limit_seconds: float = LIMIT_SECONDS
     ) -> None:
         self._path = path
         self._hello = {"op": "hello", "bot": bot, "client": client}
@@ -78,7 +79,7 @@ class QuotaClient:
 
     def report_unsent(self, ask: Ask, *, result: Result, error: str) -> None:
         """See `Admission.report_unsent`. Lost while the quota process is away."""
-        news = {"result": result.value, "error": error[:MAX_TEXT]}
+        news = {"result": result.value, "error": excerpt(error, longest=MAX_TEXT)}
         try:
             self._exchange({"op": "unsent", **write_ask(ask), **news})
         except QuotaError:

@@ -331,7 +331,7 @@ class Ledger:
     def message(self) -> str:
         """Why nothing is granted and when it will be; empty while all is well."""
         if self._failure is not None:
-            return f"the ledger can't be written: {self._failure}; nothing is granted until it can, so make room"
+            return f"the ledger can't be written: {self._failure}; nothing is granted until it can"
         if self._damaged_on is None:
             return ""
         until = self.resets_at.isoformat()

@@ -21,6 +21,7 @@ from hotshotd.errors import (
     QuotaExceeded,
     QuotaUnavailable,
 )
+from hotshotd.log import excerpt
 from hotshotd.wire import Json
 
 #: Larger numbers are mistakes; SQLite's integers end at 2**63.
@@ -119,7 +120,7 @@ def write_account(account: Account) -> Json:
         "received": min(max(int(account.received_chars), 0), MAX_NUMBER),
         "seconds": _tame(account.seconds),
         "retry_after": None if account.retry_after is None else _tame(account.retry_after),
-        "error": account.error[:MAX_TEXT],
+        "error": excerpt(account.error, longest=MAX_TEXT),
     }
 
 

@@ -453,7 +453,8 @@ class _Server:
             self._channel.send(write_service_event(old, service))
         if ledger.state is LedgerState.OK and not self._was_ready:
             self._was_ready = True
-            self._told_state = (LedgerState.OK, "")
+            # A start that had trouble first has told of it, and tells that it is over.
+            self._told_state = self._told_state or (LedgerState.OK, "")
             self._channel.send({"event": "ready"})
         self._tell_state(ledger.state, ledger.message)
 

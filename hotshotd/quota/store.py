@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hotshotd import __version__
-from hotshotd.errors import ConfigError, QuotaUnavailable
+from hotshotd.errors import ConfigError, QuotaUnavailable, name_remedy
 from hotshotd.quota.days import compute_month
 from hotshotd.quota.records import Batch, Loaded, Row
 from hotshotd.quota.seqfile import Mark, SequenceFile, sync_folder
@@ -36,6 +36,15 @@ MIGRATIONS = (
 
 #: SQLite's codes for a file whose content is wrong; all others say that the disk is.
 _CORRUPT_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR})
+
+#: What an operator does about what SQLite can't do; it keeps the system's own words to itself.
+_SQLITE_REMEDIES = {
+    sqlite3.SQLITE_BUSY: "end the program that has it open",
+    sqlite3.SQLITE_CANTOPEN: "make room on its disk, and give it and its folder to the daemon's user (chown)",
+    sqlite3.SQLITE_FULL: "make room on its disk",
+    sqlite3.SQLITE_IOERR: "make room on its disk; if there is some, it is broken or mounted read-only",
+    sqlite3.SQLITE_READONLY: "mount its disk read-write, and give it and its folder to the daemon's user (chown)",
+}
 
 _UPSERT = "INSERT OR REPLACE INTO days VALUES (?, ?, ?, ?, ?, ?, ?)"
 
@@ -95,12 +104,9 @@ class SqliteStore:
         """Read what the last life left; see `Store.load`."""
         try:
             return self._load()
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, OSError) as exc:
             self._close_database()
-            raise QuotaUnavailable(f"{self._path}: {exc}") from exc
-        except OSError as exc:
-            self._close_database()
-            raise QuotaUnavailable(str(exc)) from exc
+            raise QuotaUnavailable(_describe(exc, self._path)) from exc
 
     def write(self, batch: Batch) -> None:
         """Commit to SQLite, then write the second file; see `Store.write`."""
@@ -114,7 +120,7 @@ class SqliteStore:
             self._sequence += 1
             self._broken = False
         except (sqlite3.Error, OSError) as exc:
-            raise QuotaUnavailable(f"{self._path}: {exc}") from exc
+            raise QuotaUnavailable(_describe(exc, self._path)) from exc
 
     def close(self) -> None:
         """Close all files; the lock goes last."""
@@ -281,7 +287,7 @@ def _lock(path: Path) -> int:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
-        raise QuotaUnavailable(str(exc)) from exc
+        raise QuotaUnavailable(_describe(exc, path)) from exc
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:
@@ -295,6 +301,14 @@ def _lock(path: Path) -> int:
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
     return fd
+
+
+def _describe(exc: sqlite3.Error | OSError, path: Path) -> str:
+    """Say which file could not be read or written, why, and what to do about it."""
+    if isinstance(exc, OSError):
+        return f"{exc.filename or path}: {exc.strerror or exc}: {name_remedy(exc)}"
+    code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+    return f"{path}: {exc}: {_SQLITE_REMEDIES.get(code, 'look at its folder and its disk')}"
 
 
 def _read_schema_version(db: sqlite3.Connection) -> int:

@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from hotshotd.errors import AuthDead, Down, PlatformError, Refused, Retry
+from hotshotd.log import excerpt
 
 #: Seconds to wait where Reddit says "later" and not when.
 DEFAULT_WAIT_SECONDS = 60.0
@@ -110,7 +111,7 @@ def refusal_of_status(status: int, *, body: object, path: str, location: str | N
     if status == 400 and isinstance(reason, str) and reason:
         return error_of_api(reason, str(details.get("explanation") or ""), ratelimit=None)
     why, forbidden = REFUSED_STATUS.get(status, (f"http_{status}", False))
-    detail = f" ({reason[:60]})" if isinstance(reason, str) and reason else ""
+    detail = f" ({excerpt(reason, longest=60)})" if isinstance(reason, str) and reason else ""
     return Refused(f"Reddit answers {status}{detail} to {path}", why=why, forbidden=forbidden)
 
 
@@ -118,9 +119,9 @@ def error_of_api(error_type: str, message: str, *, ratelimit: object) -> Platfor
     """Say what one entry of `json.errors` means; nothing was written."""
     if error_type in PASSING_ERRORS:
         after = _ratelimit_seconds(ratelimit) or parse_wait_text(message) or PASSING_ERRORS[error_type]
-        return Retry(f"Reddit wants a break: {message[:200]}", after=clamp_wait(after))
+        return Retry(f"Reddit wants a break: {excerpt(message, longest=200)}", after=clamp_wait(after))
     why = error_type.lower() if _WORD.fullmatch(error_type) else "refused"
-    text = _ADVICE.get(error_type) or message[:200] or "no reason given"
+    text = _ADVICE.get(error_type) or excerpt(message, longest=200) or "no reason given"
     return Refused(f"Reddit refuses ({why}): {text}", why=why, forbidden=error_type in BANNING_ERRORS)
 
 
@@ -166,7 +167,7 @@ _TOKEN_ADVICE = {
 def error_of_token(error: str) -> AuthDead:
     """Say what an OAuth error word at the token means."""
     advice = _TOKEN_ADVICE.get(error, "check client id, client secret, user name and password")
-    return AuthDead(f"Reddit refuses to sign in ({error[:60]}): {advice}")
+    return AuthDead(f"Reddit refuses to sign in ({excerpt(error, longest=60)}): {advice}")
 
 
 def error_of_token_status(status: int, *, body: object, headers: Mapping[str, str], now: datetime) -> PlatformError:

@@ -149,9 +149,8 @@ class OnceRequestor(Requestor):
         kwargs.pop("allow_redirects", None)
         self.traffic, self.in_flight = traffic, deadline
         try:
-            response = self._http.send_once(
-                method, url, timeout=(limits.connect_seconds, limits.read_seconds), **kwargs
-            )
+            session: RedditSession = self._http  # type: ignore[assignment]  # what we gave prawcore
+            response = session.send_once(method, url, timeout=(limits.connect_seconds, limits.read_seconds), **kwargs)
             read_body(response, max_bytes=limits.max_bytes, is_late=lambda: self._clock.monotonic() > deadline)
             return response
         except Exception as exc:

@@ -17,6 +17,9 @@ _log = get_logger()
 #: Events of the quota process that are logged as they are, and how loud.
 _LOGGED = {"budget.reached": "warning", "service.state": "info", "clock.jump": "warning", "state": "info"}
 
+#: States of the quota process in which no bot can do anything.
+_NOT_GRANTING = frozenset({"damaged", "failing"})
+
 #: Seconds between two requests for more time, what each asks for, and how long it is asked for more in all: a daemon
 #: that can't get up by then is started anew.
 EXTEND_EVERY_SECONDS, EXTEND_SECONDS, EXTEND_LIMIT_SECONDS = 10.0, 30.0, 600.0
@@ -52,7 +55,8 @@ class Notices:
         event = str(message.get("event"))
         if event in _LOGGED:
             facts = {key: value for key, value in message.items() if key != "event"}
-            getattr(_log, _LOGGED[event])("quota.state" if event == "state" else event, **facts)
+            level = "error" if facts.get("state") in _NOT_GRANTING and event == "state" else _LOGGED[event]
+            getattr(_log, level)("quota.state" if event == "state" else event, **facts)
         if event in ("ready", "budget.reached"):
             self._refresh()
         self.on_change()

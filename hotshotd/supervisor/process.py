@@ -16,12 +16,16 @@ from collections.abc import Callable, Sequence
 
 from hotshotd.errors import HotshotError, ProtocolError
 from hotshotd.loop import Loop
+from hotshotd.memory import opened_up
 from hotshotd.wire import Json, LineBuffer, encode
 
 _PR_SET_PDEATHSIG = 1
 
 # Looked up here, before any fork, and not by each child anew.
-_prctl = ctypes.CDLL(None).prctl
+_libc = ctypes.CDLL(None)
+_prctl, _signal = _libc.prctl, _libc.signal
+_signal.argtypes, _signal.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
+_SIG_DFL, _SIG_IGN = int(signal.SIG_DFL), int(signal.SIG_IGN)
 
 #: What is added to a worker's "badness" (proc(5), oom_score_adj): where memory runs out, a bot dies before the daemon.
 _WORKER_OOM_SCORE = 200
@@ -138,7 +142,7 @@ def spawn(
     Raises:
         SpawnError: If the system refuses.
     """
-    [(pid, channel)] = _fork_all(loop, [main], keep=keep, dies=dies_with_parent)
+    [(pid, channel)] = _fork_all([main], keep=keep, dies=dies_with_parent)
     return Child(loop, pid=pid, channel=channel, on_message=on_message)
 
 
@@ -151,12 +155,12 @@ def spawn_many(loop: Loop, mains: Sequence[ChildMain]) -> list[Child]:
     Raises:
         SpawnError: If the system refuses one; then there is none.
     """
-    made = _fork_all(loop, mains, keep=(), dies=True)
+    made = _fork_all(mains, keep=(), dies=True)
     return [Child(loop, pid=pid, channel=channel, on_message=None) for pid, channel in made]
 
 
 def _fork_all(
-    loop: Loop, mains: Sequence[ChildMain], *, keep: Sequence[socket.socket], dies: bool
+    mains: Sequence[ChildMain], *, keep: Sequence[socket.socket], dies: bool
 ) -> list[tuple[int, socket.socket]]:
     if threading.active_count() != 1:
         raise AssertionError("fork beside threads")
@@ -176,7 +180,7 @@ def _fork_all(
         ) from exc
     if pids and 0 in pids:
         place = pids.index(0)
-        _run_child(loop, mains[place], channel=pairs[place][1], keep=keep, parent=parent, dies=dies)
+        _run_child(mains[place], channel=pairs[place][1], keep=keep, parent=parent, dies=dies)
     for _, theirs in pairs:
         theirs.close()
     return [(pid, ours) for pid, (ours, _) in zip(pids, pairs, strict=True)]
@@ -192,7 +196,6 @@ def _take_back(pids: Sequence[int], pairs: Sequence[tuple[socket.socket, socket.
 
 
 def _run_child(
-    loop: Loop,
     main: ChildMain,
     *,
     channel: socket.socket,
@@ -207,7 +210,7 @@ def _run_child(
         if dies:
             _die_with(parent)
             _die_first()
-        _close_others(loop, {channel.fileno(), *(sock.fileno() for sock in keep)})
+        _close_others({channel.fileno(), *(sock.fileno() for sock in keep)})
         code = main(channel)
     except BaseException:  # noqa: BLE001 - the top of a process
         # log.py has put its own hook here, so that a traceback is a log line like any other.
@@ -220,10 +223,11 @@ def _run_child(
 
 def _reset_signals() -> None:
     signal.set_wakeup_fd(-1)
+    # By the C library: Python's own handlers never run then, and its `signal` would cost each child 0.1 MB.
     # Ctrl-C reaches the whole foreground group; only the supervisor decides what follows.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _signal(signal.SIGINT, _SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_DFL)
+        _signal(number, _SIG_DFL)
 
 
 def _die_with(parent: int) -> None:
@@ -236,24 +240,36 @@ def _die_with(parent: int) -> None:
 def _die_first() -> None:
     """Let the kernel take this process, not the supervisor, when memory runs out; one bot must not end all."""
     try:
-        # No text file: its codec would be loaded anew by each child (0.8 MB of its memory, measured).
-        number = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
-        try:
-            score = min(1000, int(os.pread(number, 16, 0)) + _WORKER_OOM_SCORE)
-            os.pwrite(number, b"%d" % score, 0)
-        finally:
-            os.close(number)
+        _add_to_badness(_WORKER_OOM_SCORE)
     except (OSError, ValueError):
         # No /proc, or a system that forbids it: it only matters when memory runs out.
         return
 
 
-def _close_others(loop: Loop, keep: set[int]) -> None:
-    loop.close()
-    for name in os.listdir("/proc/self/fd"):
-        number = int(name)
-        if number > 2 and number not in keep:
-            try:
-                os.close(number)
-            except OSError:
-                pass
+def _add_to_badness(points: int) -> None:
+    # No text file: its codec would be loaded anew by each child (0.4 MB of its memory, measured).
+    number = _open_own("/proc/self/oom_score_adj")
+    try:
+        os.pwrite(number, b"%d" % min(1000, int(os.pread(number, 16, 0)) + points), 0)
+    finally:
+        os.close(number)
+
+
+def _open_own(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except PermissionError:
+        # It is root's, for nobody else may look into us (memory.py). No secret has been read yet.
+        with opened_up():
+            return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+
+def _close_others(keep: set[int]) -> None:
+    """Close every descriptor but these and the standard ones.
+
+    By number: the parent's objects stay in this process, for the frames that hold them never end.
+    """
+    kept = sorted({0, 1, 2, *keep})
+    end = 1 + max(int(name) for name in os.listdir("/proc/self/fd"))
+    for low, high in zip(kept, (*kept[1:], end), strict=True):
+        os.closerange(low + 1, high)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hotshotd._types import BotName
+from hotshotd.errors import name_remedy
 from hotshotd.log import get_logger
 
 _log = get_logger()
@@ -84,9 +85,10 @@ def _load(path: Path) -> dict[BotName, Pause]:
         return {}
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as exc:
         # A damaged wish must not keep every bot from starting; the operator is told to look.
-        _log.error(
-            "wishes.unreadable", path=str(path), error=str(exc), remedy="pause the bots again that should be quiet"
-        )
+        remedy = "pause the bots again that should be quiet"
+        if isinstance(exc, OSError):
+            remedy = f"{name_remedy(exc)}; then {remedy}"
+        _log.error("wishes.unreadable", path=str(path), error=str(exc), remedy=remedy)
         return {}
 
 

@@ -22,7 +22,10 @@ IMPORTS = "import praw, requests, yaml, structlog, pydantic, apscheduler.schedul
 
 def read_pss_mb(pid: int) -> float:
     """Give a process's proportional set size, in megabytes."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except PermissionError as exc:
+        raise SystemExit("run it as root: hotshotd shows its memory to no other process of its user") from exc
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 

@@ -137,7 +137,7 @@ def test_request__tells_who_may_connect(tmp_path: Path, monkeypatch: pytest.Monk
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    with pytest.raises(ControlError, match="member of its group") as caught:
+    with pytest.raises(ControlError, match="join the group hotshot") as caught:
         ControlClient(tmp_path / "s").request({"op": "status"})
     assert not isinstance(caught.value, DaemonNotRunning)
 

@@ -113,8 +113,10 @@ def test_half_open__one_probe_at_a_time(asker):
     asker.send(Result.GONE)
     asker.clock.advance(600)
     asker.begin()
-    assert asker.refusal(bot="other").retry_after == 30
-    asker.clock.advance(30)
+    assert asker.refusal(bot="other").retry_after == 5
+    asker.clock.advance(29)
+    assert asker.refusal(bot="other").retry_after == 1
+    asker.clock.advance(1)
     asker.breakers.check("other", ASK, at=asker.clock.at)
 
 
