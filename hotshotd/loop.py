@@ -74,6 +74,8 @@ class Loop:
         self._signals[number] = callback
         signal.signal(number, _nothing)
         signal.set_wakeup_fd(self._signal_writer.fileno(), warn_on_full_buffer=False)
+        # One that was held back until somebody listens comes now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
 
     def run(self) -> None:
         """Serve until `stop` is called."""

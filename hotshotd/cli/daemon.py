@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -107,6 +108,10 @@ def _run_botfiles(botfiles: tuple[Path, ...]) -> ExitCode:
 
 
 def _start(load: Load, *, bottom_lines: bool = False) -> ExitCode:
+    # Until the loop hears signals, a wish to reload waits: its default is to end the process, and systemd takes that
+    # for a clean end, after which nothing is started again.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
     from hotshotd.cli.app import run_daemon
 
     loaded = load({})

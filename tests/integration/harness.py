@@ -83,6 +83,8 @@ class World:
             "HF_TOKEN": KEY,
         }
         self.daemon: Daemon | None = None
+        #: What runs instead of Python itself, for a daemon that is to have fewer rights than the tests.
+        self.launcher: tuple[str, ...] = (sys.executable,)
 
     def __enter__(self) -> Self:
         self.reddit.start()
@@ -139,7 +141,7 @@ class World:
     def ctl(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run hotshotctl as an operator would."""
         return subprocess.run(
-            [sys.executable, "-c", "from hotshotd.cli.ctl import main; main()", "--config", str(self.config), *words],
+            [*self.launcher, "-c", "from hotshotd.cli.ctl import main; main()", "--config", str(self.config), *words],
             env=self.environ, capture_output=True, text=True, timeout=60, cwd=self.folder,
         )  # fmt: skip
 
@@ -157,7 +159,7 @@ class Daemon:
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "hotshotd", "--config", str(world.config)],
+            [*world.launcher, "-m", "hotshotd", "--config", str(world.config)],
             env=dict(environ), stderr=subprocess.PIPE, text=True, cwd=world.folder, start_new_session=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)

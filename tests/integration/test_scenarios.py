@@ -438,7 +438,7 @@ ROWS: tuple[Row, ...] = (
     Row("model out of credit", ("failed", "model_gone"), on_own_post(), act=as_listed,
         says=failing_text(402, {"error": {"message": "Insufficient credits"}}), sent={"text": 1}),
     Row("model overloaded for good", ("failed", "model_unavailable"), on_own_post(), act=as_listed,
-        says=failing_text(503, {"error": {"message": "overloaded"}}), sent={"text": 5}),
+        says=failing_text(503, {"error": {"message": "overloaded"}}), sent={"text": 6}),
     Row("model overloaded once", ("replied", "top_level"), on_own_post(),
         says={"talker": [json_response({"error": {"message": "overloaded"}}, status=503), GOOD]},
         sent={"text": 2, "moderation": 1}, published=(GOOD,)),
