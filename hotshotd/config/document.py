@@ -130,6 +130,9 @@ def _compose(text: str) -> _Node:
 
 
 def _describe(exc: yaml.MarkedYAMLError) -> str:
+    if "nesting depth" in (exc.problem or ""):
+        # Newer libyaml has a limit of its own, far above ours.
+        return f"is nested deeper than {MAX_DEPTH} levels"
     parts = (part for part in (exc.context, exc.problem) if part)
     return "is not YAML: " + _QUOTED.sub("…", ", ".join(parts))
 

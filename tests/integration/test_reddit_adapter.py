@@ -832,7 +832,8 @@ def test_praw_ini__of_the_working_directory_is_not_even_read(tmp_path: Path, tex
 def test_in_flight__names_the_deadline_of_the_call_under_way(world: World) -> None:
     """The heartbeat must know of a long remote call; between calls there is none."""
     world.fault(Action.HANG, "/api/v1/me", when=When.AFTER, seconds=0.3)
-    platform = world.platform()
+    limits = CallLimits(connect_seconds=5.0, read_seconds=10.0)
+    platform = world.platform(call_limits=limits)
     clock = SystemClock()
     assert platform.in_flight is None
 
@@ -846,7 +847,7 @@ def test_in_flight__names_the_deadline_of_the_call_under_way(world: World) -> No
     before = clock.monotonic()
     deadline = run(watch())
     assert deadline is not None
-    assert before < deadline <= clock.monotonic() + SHORT.connect_seconds + SHORT.read_seconds
+    assert before < deadline <= clock.monotonic() + limits.connect_seconds + limits.read_seconds
     assert platform.in_flight is None
 
 
