@@ -116,7 +116,8 @@ class Editor:
             # ConfigError: the package of a local moderator was taken away while the bot runs.
             self._miss(Role.MODERATION, moderator.name, str(exc))
             wish = getattr(exc, "retry_after", None)
-            passing = isinstance(exc, BreakerOpen | QuotaUnavailable) or exc.code in ("unavailable", "gone")
+            # Nonsense as well: what is in front of a moderator may answer for it for a while.
+            passing = isinstance(exc, BreakerOpen | QuotaUnavailable) or exc.code in ("unavailable", "gone", "nonsense")
             raise GaveUp(Why.MODERATION_UNAVAILABLE, str(exc), passing=passing, retry_after=wish) from exc
         self._miss(Role.MODERATION, moderator.name, None)
         return judgement

@@ -49,6 +49,8 @@ class Posts:
         self._may_plan = may_plan
         self._turn = asyncio.Lock()
         self._failures = 0
+        #: The slot for which the last scheduled post was made.
+        self._last_slot = ""
 
     def plan(self, *, catch_up: bool) -> None:
         """Plan the next post; with `catch_up` a slot that was missed not long ago comes first."""
@@ -94,9 +96,9 @@ class Posts:
             self.plan(catch_up=False)
 
     async def _make_scheduled(self, slot: Slot) -> None:
-        had_to_wait = self._turn.locked()
         async with self._turn:
-            if had_to_wait and self._is_served(slot):
+            if self._is_served(slot):
+                self.plan(catch_up=False)
                 return
             try:
                 verdict = await self._make(slot.key)
@@ -106,6 +108,8 @@ class Posts:
                 self._posting.last_post_at = self._clock.now()
             good = verdict.outcome is Outcome.PUBLISHED or verdict.why is Why.DRY_RUN
             self._failures = 0 if good else self._failures + 1
+            if good:
+                self._last_slot = slot.key
             self.plan(catch_up=False)
 
     async def _make(self, slot: str, *, dry_run: bool | None = None, tell: Tell = tell_nobody) -> Verdict:
@@ -118,7 +122,12 @@ class Posts:
             return self._fail(slot, exc)
 
     def _is_served(self, slot: Slot) -> bool:
-        """Tell whether the post that was waited for has moved this slot on; its successor is planned then."""
+        """Tell whether a post was made for this slot, or has moved it on, since it was planned.
+
+        A pause that ends, or ends once more, plans anew while the post of the slot may still be on its way.
+        """
+        if slot.key == self._last_slot:
+            return True
         last = self._posting.last_post_at
         return isinstance(self._post.schedule, Every) and last is not None and last >= slot.due
 

@@ -137,6 +137,16 @@ def test_reload__touches_only_what_changed(world: World) -> None:
     assert daemon.pids() == after
 
 
+def test_reload__waits_for_a_start_under_way(world: World) -> None:
+    """SIGHUP before anybody listens to it ends nobody: the files are read again as soon as that is possible."""
+    world.add_bot("duck")
+    daemon = world.start(ready=False)
+    daemon.wait_event("daemon.starting")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_event("config.reloaded")
+    daemon.wait_state("duck", "running")
+
+
 def test_reload__keeps_a_bot_whose_file_broke(world: World) -> None:
     """The fault is printed as --check prints it, the exit code is 1, and the old worker goes on."""
     world.add_bot("duck")

@@ -465,6 +465,9 @@ ROWS: tuple[Row, ...] = (
     Row("moderator down: an answer to us waits", ("deferred", "moderation_unavailable"),
         then(on_own_post(), faulty(action=Action.STATUS, path="*/moderations", status=500)),
         act=a_day_of_time, sent={"text": 1, "moderation": 5}),
+    Row("moderator answers nonsense: an answer to us waits", ("deferred", "moderation_unavailable"),
+        then(on_own_post(), faulty(action=Action.ABSURD, path="*/moderations", body="html")),
+        act=a_day_of_time, sent={"text": 1, "moderation": 2}),
     Row("no quota process", ("failed", "quota_unavailable"), on_own_post(), act=with_troupe(quota_away)),
     # Reddit itself.
     Row("forbidden to write", ("failed", "refused"), on_own_post(),

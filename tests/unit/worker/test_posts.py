@@ -122,3 +122,18 @@ def test_plan__of_a_quiet_bot_plans_nothing(perform: Perform) -> None:
         assert _due(stage) == []
 
     perform(act, schedule=EVERY)
+
+
+@pytest.mark.parametrize("schedule", [EVERY, ["12:00"]])
+def test_scheduled__that_was_planned_anew_meanwhile(perform: Perform, schedule: Any) -> None:
+    """A `resume` plans the slot again whose post is on its way: it is made once."""
+
+    async def act(stage: Any) -> None:
+        stage.posts.plan(catch_up=True)
+        stage.posts.plan(catch_up=True)
+        [(_, first), (_, second)] = stage.tasks.planned
+        await first()
+        await second()
+        assert stage.titles() == ["A pond at noon"]
+
+    perform(act, "Title: A pond at noon\n\nNothing moved but the water. I counted it twice.", OTHER, schedule=schedule)
