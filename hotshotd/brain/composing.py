@@ -18,11 +18,14 @@ from hotshotd.brain.verdict import Why
 from hotshotd.config.schema import BotConfig, ReplySection
 from hotshotd.errors import InferenceRejected
 from hotshotd.inference.base import Candidates, Prompt
-from hotshotd.platform import Item, Kind, Limits
+from hotshotd.platform import Item, Kind, Limits, Ref
 
 _NAMED = re.compile(r"(?<![A-Za-z0-9])u/([A-Za-z0-9_-]{3,20})")
 #: How many names are taken from one text.
 _MAX_NAMED = 20
+
+#: Items whose paid texts are kept while a moderator is away.
+WAITING_KEPT = 200
 
 
 class Composing:
@@ -52,13 +55,32 @@ class Composing:
         self._clock = clock
         self._news = news
         self._captions = Captions(faculties.caption, news)
+        #: Texts that are paid for and wait for a moderator's word, by the item and what it said.
+        self._waiting: dict[tuple[Ref, str], list[str]] = {}
 
     async def compose(self, case: Case, said: Collection[str]) -> str:
         """Give the text of an answer, without its footer; `said` is what may not be said again."""
+        key = (case.item.ref, case.item.text)
+        kept = [] if case.is_trial else self._waiting.pop(key, [])
+        # What was said since must not be said again, paid for or not.
+        texts = _leave_out(kept, said) or await self._write(case, said)
+        try:
+            return await self._choose(case, texts)
+        except GaveUp as exc:
+            if exc.why is Why.MODERATION_UNAVAILABLE and exc.passing and not case.is_trial:
+                self._keep(key, texts)
+            raise
+
+    async def _write(self, case: Case, said: Collection[str]) -> list[str]:
         caption = await self._describe_picture(case)
         candidates = await self._generate(case, caption)
-        texts = self._clean(case, candidates.texts, said, caption or "")
-        return await self._choose(case, texts)
+        return self._clean(case, candidates.texts, said, caption or "")
+
+    def _keep(self, key: tuple[Ref, str], texts: list[str]) -> None:
+        """Keep texts for when the item comes again: a moderator that is away must not cost a text each time."""
+        self._waiting[key] = texts
+        while len(self._waiting) > WAITING_KEPT:
+            del self._waiting[next(iter(self._waiting))]
 
     def with_footer(self, text: str) -> str:
         """Give a text as it is published."""
@@ -126,7 +148,7 @@ class Composing:
         texts = list(dict.fromkeys(clean.text for clean in cleaned if clean.text))
         if not texts:
             raise GaveUp(Why.UNPUBLISHABLE, ", ".join(str(clean.refused) for clean in cleaned), passing=False)
-        fresh = [text for text in texts if not is_near_duplicate(text, tuple(said))]
+        fresh = _leave_out(texts, said)
         if not fresh:
             raise GaveUp(Why.DUPLICATE, "the bot said the same before", passing=False)
         return fresh
@@ -170,6 +192,10 @@ def _list_names(people: Sequence[Item], caption: str) -> tuple[str, ...]:
     texts = (caption, *(f"{item.title} {item.text}" for item in people))
     named = (name for text in texts for name in _NAMED.findall(text)[:_MAX_NAMED])
     return tuple(sorted({item.author.name for item in people if item.author} | set(named)))
+
+
+def _leave_out(texts: Sequence[str], said: Collection[str]) -> list[str]:
+    return [text for text in texts if not is_near_duplicate(text, tuple(said))]
 
 
 def _find_submission(case: Case) -> Item | None:

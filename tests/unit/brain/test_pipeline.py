@@ -424,6 +424,37 @@ def test_inbox__whom_the_pace_keeps_waiting_is_answered_when_it_allows() -> None
     perform(act)
 
 
+def test_inbox__a_text_that_waits_for_a_moderator_is_paid_for_once() -> None:
+    """The moderator is away for hours: the item comes again and again, the model is not asked again."""
+
+    async def act(stage: Stage) -> None:
+        item = stage.comment()
+        for _ in range(3):
+            end = await stage.handle(item, reason=Reason.POST_REPLY, seconds=86_400.0)
+            assert isinstance(end, Deferred)
+        await stage.handle(item, reason=Reason.POST_REPLY, seconds=86_400.0)
+        assert stage.ends() == [("replied", "top_level")]
+        assert [comment.text for comment in stage.platform.comments] == [GOOD]
+        assert len(stage.text.prompts) == 1
+
+    away = BreakerOpen("the moderator is away", retry_after=600.0, gone=True)
+    perform(act, moderator=ScriptedModerator(errors=[away] * 3))
+
+
+def test_inbox__a_text_that_waited_is_written_anew_for_an_edited_item_or_one_said_since() -> None:
+    """It answers what is no longer there, or says what was said meanwhile."""
+
+    async def act(stage: Stage) -> None:
+        item = stage.comment()
+        await stage.handle(item, reason=Reason.POST_REPLY, seconds=86_400.0)
+        edited = replace(item, text="And how wide is it?")
+        await stage.handle(edited, reason=Reason.POST_REPLY, seconds=86_400.0)
+        assert len(stage.text.prompts) == 2
+
+    away = BreakerOpen("the moderator is away", retry_after=600.0, gone=True)
+    perform(act, moderator=ScriptedModerator(errors=[away]))
+
+
 def test_inbox__an_item_without_time_for_another_round_has_failed() -> None:
     """Deferred past its deadline would be never."""
 
