@@ -69,11 +69,6 @@ def find_refusals(view: ItemView, rules: ReplyRules, *, table: tuple[Filter, ...
     return (why for check in table if (why := check(view, rules)) is not None)
 
 
-def first_refusal(view: ItemView, rules: ReplyRules, *, table: tuple[Filter, ...]) -> Why | None:
-    """Give the reason of the first filter that refuses the item, or None: go on."""
-    return next(find_refusals(view, rules, table=table), None)
-
-
 def on_own_post(view: ItemView, rules: ReplyRules) -> bool:
     """Tell whether the item is a comment under one of the bot's submissions, as far as is known."""
     item = view.item

@@ -8,13 +8,25 @@ from typing import Any
 
 import pytest
 
-from hotshotd.brain.filters import AFTER_THREAD, BEFORE_THREAD, ItemView, first_refusal, found_keyword, on_own_post
+from hotshotd.brain.filters import (
+    AFTER_THREAD,
+    BEFORE_THREAD,
+    Filter,
+    ItemView,
+    find_refusals,
+    found_keyword,
+    on_own_post,
+)
 from hotshotd.brain.keywords import Keywords
 from hotshotd.brain.rules import ReplyRules
 from hotshotd.brain.verdict import Why
 from hotshotd.platform import Author, Item, Kind, Notice, Reason, Ref, Thread
 
 Make = Callable[..., Item]
+
+
+def first_refusal(view: ItemView, by: ReplyRules, *, table: tuple[Filter, ...]) -> Why | None:
+    return next(find_refusals(view, by, table=table), None)
 
 
 def rules(**changes: Any) -> ReplyRules:
