@@ -165,24 +165,30 @@ class Composing:
             max_comment_chars=self._limits.comment - len(self.with_footer("")),
         )
 
-    async def _choose(self, case: Case, texts: Sequence[str]) -> str:
-        """Moderate, then rank what passed; without a ranker the first that passes is it."""
+    async def _choose(self, case: Case, texts: list[str]) -> str:
+        """Moderate, then rank what passed; without a ranker the first that passes is it.
+
+        What was refused for good is taken out of `texts`, also where the others wait for their moderator.
+        """
         passed: list[str] = []
-        objection: GaveUp | None = None
-        for text in texts:
+        objections: list[GaveUp] = []
+        for text in tuple(texts):
             try:
-                found = await self._editor.find_objection(text, deadline=case.deadline, show=case.show)
+                objection = await self._editor.find_objection(text, deadline=case.deadline, show=case.show)
             except GaveUp as exc:
                 # No verdict on one candidate is no word against those that passed.
-                found = exc
-            objection = objection or found
-            if found is None:
+                objection = exc
+            if objection is None:
                 passed.append(text)
                 if self._faculties.rank is None:
                     break
+                continue
+            objections.append(objection)
+            if not objection.passing:
+                texts.remove(text)
         if not passed:
-            assert objection is not None
-            raise objection
+            # One that nobody has judged yet may still be published, whatever is said of the others.
+            raise next((objection for objection in objections if objection.passing), objections[0])
         context = [*ranker_context(case.view.thread, case.item), case.item.text]
         return await self._editor.choose(context, passed, deadline=case.deadline, show=case.show)
 

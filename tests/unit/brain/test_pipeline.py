@@ -455,6 +455,24 @@ def test_inbox__a_text_that_waited_is_written_anew_for_an_edited_item_or_one_sai
     perform(act, moderator=ScriptedModerator(errors=[away]))
 
 
+def test_inbox__a_refused_candidate_does_not_speak_for_one_that_nobody_has_judged() -> None:
+    """The first is refused, the second gets no verdict: it is kept, and published once a moderator lets it pass."""
+
+    async def act(stage: Stage) -> None:
+        item = stage.comment()
+        end = await stage.handle(item, reason=Reason.POST_REPLY, seconds=86_400.0)
+        assert isinstance(end, Deferred)
+        assert end.why is Why.MODERATION_UNAVAILABLE
+        await stage.handle(item, reason=Reason.POST_REPLY, seconds=86_400.0)
+        assert [comment.text for comment in stage.platform.comments] == [GOOD]
+        assert len(stage.text.prompts) == 1
+
+    refused = InferenceRejected("this text is refused", status=400)
+    away = BreakerOpen("the moderator is away", retry_after=600.0, gone=True)
+    candidates = ("A whole sentence that is refused.", GOOD)
+    perform(act, text=ScriptedText(candidates), moderator=ScriptedModerator(errors=[refused, away]))
+
+
 def test_inbox__an_item_without_time_for_another_round_has_failed() -> None:
     """Deferred past its deadline would be never."""
 
