@@ -44,6 +44,16 @@ class Result(StrEnum):
     NOT_SENT = "not_sent"
 
 
+class Knock(StrEnum):
+    """What a request has to do with knocking: with asking something tiny of a service that failed before."""
+
+    NONE = "none"
+    #: Whoever sends it knocks first where that is wanted (`KnockFirst`).
+    CAN = "can"
+    #: It is that tiny request: its success tells that somebody is there, not yet that the service works.
+    IS = "is"
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """A wish to send one HTTP request.
@@ -60,6 +70,7 @@ class Ask:
     model: str = ""
     key_id: str = ""
     addressed: bool = field(default_factory=_ADDRESSED.get)
+    knock: Knock = Knock.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +112,7 @@ class Admission(Protocol):
 
         Raises:
             QuotaExceeded: A budget or cap has not enough left today.
-            BreakerOpen: The service is not asked now.
+            BreakerOpen: The service is not asked now; as `KnockFirst`, not before it has answered a knock.
             BotPaused: The operator paused the bot.
             QuotaUnavailable: The quota process is away or can't grant.
         """

@@ -140,6 +140,12 @@ class BreakerOpen(QuotaError):
         self.gone = gone
 
 
+class KnockFirst(BreakerOpen):
+    """The service failed before: it must answer a tiny request before this one, which is long and paid for, is sent."""
+
+    code = "knock_first"
+
+
 class InferenceError(HotshotError):
     """A service of the bot (text, ranking, moderation, captions, pictures) gave no usable answer."""
 

@@ -14,6 +14,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType, Protocol
 
+#: Clocks that differ by less count as one, in seconds: an answer may take that long, and so seem to be of another time.
+CLOCK_TOLERANCE_SECONDS = 30.0
+
 #: The platform's own name of a thing (on Reddit a fullname such as `t1_abc`); opaque to the mind.
 Ref = NewType("Ref", str)
 
@@ -50,6 +53,7 @@ class Author:
 class Item:
     """A submission, a comment or a private message, as it was when it was read.
 
+    `created_at` is told by this machine's clock, however far that is from the platform's, to `CLOCK_TOLERANCE_SECONDS`.
     `author` is None where the platform says deleted. `level` is 1 for a top-level comment, 0 for a
     submission, None where a listing does not say. `text` is the body; a submission also has a
     `title`, and a `link` where it is a link post. `link_*` describe the submission that a comment

@@ -1,4 +1,4 @@
-"""Messages between our own processes: one JSON object a line, UTF-8, over a Unix stream socket.
+"""Messages between our own processes: one JSON object a line, UTF-8, over a Unix stream socket that never blocks.
 
 A request carries an `id` that its reply repeats. A reply is `{"id", "ok": true, ...}` or
 `{"id", "ok": false, "code", "message"}`, never both.
@@ -10,6 +10,7 @@ import json
 import socket
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from hotshotd.errors import ProtocolError
@@ -60,6 +61,28 @@ class LineBuffer:
         if len(self._rest) > self._limit or any(len(line) > self._limit for line in lines):
             raise ProtocolError(f"a message is longer than {self._limit} bytes")
         return [decode(line) for line in lines if line.strip()]
+
+
+def receive(sock: socket.socket, *, most_bytes: int = 65536) -> bytes | None:
+    """Give what has arrived: None while there is nothing, b"" once the other end is gone."""
+    try:
+        return sock.recv(most_bytes)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
+def send_some(sock: socket.socket, unsent: bytearray) -> None:
+    """Send what the other end takes now, and leave the rest in `unsent`.
+
+    Raises:
+        OSError: The other end is gone.
+    """
+    with suppress(BlockingIOError):
+        while unsent:
+            # Of a bytearray the front is dropped in place; bytes would be copied whole for every piece sent.
+            del unsent[: sock.send(unsent)]
 
 
 def read_peer(sock: socket.socket) -> tuple[int, int, int]:

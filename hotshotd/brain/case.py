@@ -23,11 +23,17 @@ FORGIVEN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Something read. `reason` is None where it came from a listing; `deadline` is monotonic."""
+    """Something read. `reason` is None where it came from a listing; `deadline` and `made_at` are monotonic.
+
+    `made_at` is when its author wrote it: the wall clock may be set while it waits. None: its own time tells.
+    `nonsense` counts how often it was put off because its model talked nonsense.
+    """
 
     item: Item
     reason: Reason | None
     deadline: float
+    made_at: float | None = None
+    nonsense: int = 0
 
 
 @dataclass(slots=True)

@@ -61,6 +61,8 @@ NOT_SENT_SECONDS = 5.0
 _PASSING = (InferenceUnavailable, Retry, Down)
 #: An answer of the wrong shape seldom gets better, and it may have been paid for: one more try, soon.
 NONSENSE = Patience(tries=2, first_pause_seconds=1.0, longest_pause_seconds=1.0)
+#: Rounds of the above for whoever spoke to the bot: a short spell of nonsense costs nobody the answer.
+NONSENSE_ROUNDS = Patience(tries=4, first_pause_seconds=60.0, longest_pause_seconds=240.0)
 
 
 async def ask_patiently(

@@ -1,7 +1,7 @@
 """The life of one item: from what was read to a reply on the platform, or to the reason why there is none.
 
 Cheapest first: free local checks, the decision, one request for the thread, then what costs characters. Every
-item ends in one `Verdict`; an item of the inbox whose service is away for now ends in `Deferred` and comes again.
+item ends in one `Verdict`; what is said to the bot while a service is away for now ends in `Deferred` and comes again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import reduce
 from itertools import chain
 
@@ -34,14 +35,14 @@ from hotshotd.brain.filters import (
 )
 from hotshotd.brain.guards import Guards
 from hotshotd.brain.optout import wants_out
-from hotshotd.brain.patience import READ, ask_patiently
+from hotshotd.brain.patience import NONSENSE_ROUNDS, READ, ask_patiently
 from hotshotd.brain.ports import BrainClock, Faculties, News
-from hotshotd.brain.rules import ReplyRules
+from hotshotd.brain.rules import ReplyRules, level_of
 from hotshotd.brain.trace import Tell, make_show
 from hotshotd.brain.verdict import Verdict, Why
 from hotshotd.brain.writing import Writer
 from hotshotd.config.schema import BotConfig
-from hotshotd.errors import Down, PaceExceeded, Refused, Retry, Unknown
+from hotshotd.errors import Down, InferenceNonsense, PaceExceeded, Refused, Retry, Unknown
 from hotshotd.platform import Item, Kind, Platform, Reason, Ref, Thread
 
 __all__ = ["DEFER_SECONDS", "ITEM_SECONDS", "Answering", "Deferred", "Found"]
@@ -50,17 +51,18 @@ __all__ = ["DEFER_SECONDS", "ITEM_SECONDS", "Answering", "Deferred", "Found"]
 ITEM_SECONDS = 900.0
 #: Own comments that nothing may be said like again.
 SAID_BEFORE = 100
-#: Seconds before an item of the inbox is tried again whose service is away.
+#: Seconds before an item is tried again whose service is away.
 DEFER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """The same item is to be tried again after some seconds."""
+    """The same item, as `found`, is to be tried again after some seconds."""
 
     seconds: float
     why: Why
     detail: str
+    found: Found
 
 
 class Answering:
@@ -215,9 +217,12 @@ class Answering:
         answered = {item.ref} if self._writer.has_answered(item.ref) else set()
         if reason is None and self._mentions_us(item):
             reason = Reason.MENTION
+        now = self._clock.now()
+        if found.made_at is not None:
+            now = item.created_at + timedelta(seconds=self._clock.monotonic() - found.made_at)
         return ItemView(
             item,
-            self._clock.now(),
+            now,
             reason,
             answered=answered,
             own=self.own,
@@ -344,9 +349,31 @@ class Answering:
     def _end(self, found: Found, gave_up: GaveUp) -> Verdict | Deferred:
         self._note(found, gave_up)
         wait = max(gave_up.retry_after or 0.0, self._until_pace_allows(gave_up), DEFER_SECONDS)
-        if gave_up.passing and found.reason is not None and self._clock.monotonic() + wait < found.deadline:
-            return Deferred(wait, gave_up.why, str(gave_up))
+        later, passing = self._as_notice(found), gave_up.passing
+        if not passing and isinstance(gave_up.__cause__, InferenceNonsense):
+            later = replace(later, nonsense=later.nonsense + 1)
+            wait = NONSENSE_ROUNDS.compute_pause(later.nonsense)
+            passing = later.nonsense < NONSENSE_ROUNDS.tries
+        if passing and later.reason is not None and self._clock.monotonic() + wait < later.deadline:
+            return Deferred(wait, gave_up.why, str(gave_up), later)
         return end_of(gave_up)
+
+    def _as_notice(self, found: Found) -> Found:
+        """Give a thing as the inbox will bring it: a listing may be the first to show what is said to the bot."""
+        view = self._view(found)
+        reason = view.reason or self._expect_reason(view)
+        if found.reason is not None or reason is None:
+            return found
+        age = (view.now - view.item.created_at).total_seconds()
+        deadline = self._clock.monotonic() + self._rules.inbox_lookback_seconds - age
+        return replace(found, reason=reason, deadline=deadline)
+
+    def _expect_reason(self, view: ItemView) -> Reason | None:
+        if not self._rules.inbox_comments:
+            return None
+        if level_of(view.item) == 1 and on_own_post(view, self._rules):
+            return Reason.POST_REPLY
+        return Reason.COMMENT_REPLY if view.item.parent in self.own else None
 
     def _until_pace_allows(self, gave_up: GaveUp) -> float:
         cause = gave_up.__cause__

@@ -7,8 +7,9 @@ pictures, made of their titles.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import takewhile
 
 from hotshotd._types import Outcome, Role
 from hotshotd.admission import billing
@@ -24,16 +25,20 @@ from hotshotd.brain.prompt import Persona
 from hotshotd.brain.trace import Show, Tell, make_show, tell_nobody
 from hotshotd.brain.verdict import Verdict, Why
 from hotshotd.brain.writing import Writer
+from hotshotd.config.schedule import Every
 from hotshotd.config.schema import BotConfig
 from hotshotd.errors import BreakerOpen, InferenceError, InferenceGone, QuotaExceeded, QuotaUnavailable, Refused
 from hotshotd.inference.base import Picture
-from hotshotd.platform import Draft, Item, Kind, Platform
+from hotshotd.platform import Draft, Item, Kind, Platform, Ref
 
 #: Seconds that one post has from its slot on.
 POST_SECONDS = 900.0
 
 #: Between the tries of a post: the schedule's own back-off goes on from there (contract: 15 s to 1 h).
 RETRY = Backoff(base_seconds=15.0, cap_seconds=3600.0)
+
+#: Slots remembered: all that a clock which was days ahead has brought.
+SLOTS_KEPT = 200
 
 #: The slot's name of a post that an operator asked for.
 MANUAL = "manual"
@@ -53,6 +58,45 @@ _WORTH_ANOTHER_TRY = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A submission that is sent for a slot; `newest` is the bot's newest one before it."""
+
+    slot: str
+    title: str
+    newest: Ref | None
+
+
+class SlotMemory:
+    """The slots that posts were made for lately, and what was sent as long as nobody has seen what became of it.
+
+    Reddit tells when a post was made, not for which slot: where the machine's clock was set meanwhile, the one does not
+    follow from the other. This memory ends with the process; `_save` is for one that lasts.
+    """
+
+    def __init__(self, made: Sequence[str] = (), sent: Sent | None = None) -> None:
+        self.made, self.sent = list(made), sent
+
+    def __contains__(self, slot: object) -> bool:
+        return slot in self.made
+
+    def begin(self, sent: Sent) -> None:
+        """Remember what is about to be sent."""
+        self.sent = sent
+        self._save()
+
+    def add(self, slot: str) -> None:
+        """Remember that a slot was made."""
+        if slot not in self.made:
+            self.made = [*self.made, slot][-SLOTS_KEPT:]
+            if self.sent is not None and self.sent.slot == slot:
+                self.sent = None
+            self._save()
+
+    def _save(self) -> None:
+        """Keep it for the next process."""
+
+
 class Posting:
     """A bot's way of speaking first. One object a bot; `make` runs for one post at a time."""
 
@@ -66,6 +110,7 @@ class Posting:
         editor: Editor,
         clock: BrainClock,
         news: News,
+        memory: SlotMemory | None = None,
     ) -> None:
         assert config.post is not None, "a reply-only bot does not post"
         self._config = config
@@ -85,6 +130,7 @@ class Posting:
         self._editor = editor
         self._clock = clock
         self._news = news
+        self.memory = memory or SlotMemory()
         #: Places, casefolded, where the account is banned.
         self.banned: Collection[str] = frozenset()
         #: When the bot's newest own submission was made; None when it has none.
@@ -138,6 +184,10 @@ class Posting:
         if self._place.casefold() in self.banned:
             return Verdict.of(Why.BANNED, detail=f"r/{self._place}")
         own = await self._look(deadline)
+        if self.memory.sent is not None and slot != MANUAL:
+            own, made = await self._settle(self.memory.sent, slot, own, deadline)
+            if made is not None:
+                return self._count(slot, made)
         if sum(item.created_at >= day_start for item in own) >= self._post.max_per_day:
             return Verdict.of(Why.MAX_PER_DAY)
         with_picture = self._wants_picture(slot)
@@ -171,10 +221,42 @@ class Posting:
         draft = await self._compose(own, deadline, with_picture=with_picture, show=show)
         if is_dry:
             return Verdict(Outcome.SKIPPED, Why.DRY_RUN, draft.title)
+        if slot != MANUAL:
+            self.memory.begin(Sent(slot, draft.title, own[0].ref if own else None))
         ref = await self._writer.post(draft, deadline=deadline, known={item.ref for item in own})
         self.last_post_at = self._clock.now()
+        if slot != MANUAL:
+            self.memory.add(slot)
+        return self._count(slot, ref)
+
+    def _count(self, slot: str, ref: Ref) -> Verdict:
         self._news.count("posts")
         return Verdict(Outcome.PUBLISHED, Why.ASKED if slot == MANUAL else Why.SCHEDULED, ref)
+
+    async def _settle(
+        self, sent: Sent, slot: str, own: tuple[Item, ...], deadline: float
+    ) -> tuple[tuple[Item, ...], Ref | None]:
+        """Find out what became of a post that was sent, and of whose end nobody knows: its worker may have died.
+
+        Give the bot's own submissions, and that one if it is the post of this slot.
+        """
+        found = _find_sent(own, sent)
+        for wait in self._config.reddit.confirm_after:
+            if found is None:
+                await self._clock.sleep(wait)
+                own = await self._look(deadline)
+                found = _find_sent(own, sent)
+        if found is None:
+            self.memory.sent = None
+            return own, None
+        self.memory.add(sent.slot)
+        is_this = sent.slot == slot or self._is_too_soon_after(found)
+        return own, found.ref if is_this else None
+
+    def _is_too_soon_after(self, item: Item) -> bool:
+        schedule = self._post.schedule
+        age = (self._clock.now() - item.created_at).total_seconds()
+        return isinstance(schedule, Every) and age < schedule.seconds
 
     async def _look(self, deadline: float) -> tuple[Item, ...]:
         """Ask the platform what the bot posted: a restart must not reset the day's count."""
@@ -262,3 +344,9 @@ class Posting:
             return picture
         self._news.degraded(Role.UPSCALE, why=None)
         return larger
+
+
+def _find_sent(own: Sequence[Item], sent: Sent) -> Item | None:
+    """Find what was sent among the submissions, newest first, that are newer than the newest one before it."""
+    newer = takewhile(lambda item: item.ref != sent.newest, own)
+    return next((item for item in newer if item.title.strip() == sent.title.strip()), None)

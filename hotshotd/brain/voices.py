@@ -78,15 +78,18 @@ def _own_prefix(names: tuple[str, ...]) -> re.Pattern[str] | None:
     return re.compile(rf"\A[\s>]*[*_\"\u201c]*(?:/?u/)?(?:{known})[*_]*(?:\s+{_VERBS})?\s*:[*_]*[ \t]*", re.IGNORECASE)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
 def _named_speakers(names: tuple[str, ...]) -> re.Pattern[str] | None:
     known = _alternatives(names)
     if not known:
         return None
-    return re.compile(
+    pattern = re.compile(
         rf"{_START}(?:/?u/)?(?:{known})[*_]{{0,3}}(?:[ ]{_VERBS})?[ ]?:|(?<!\w)(?:{known})[ ]{_VERBS}:",
         re.MULTILINE | re.IGNORECASE,
     )
+    # `re` keeps the last 512 of its own accord: some kB for everybody who was there in the last days.
+    re.purge()
+    return pattern
 
 
 def _alternatives(names: tuple[str, ...]) -> str:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
+from typing import Any
 
 from hotshotd.backoff import Backoff
 from hotshotd.brain.ports import BrainClock
 from hotshotd.errors import BotPaused, Down, Retry, Unknown
-from hotshotd.platform import Draft, Item, Kind, Platform, Ref
+from hotshotd.platform import CLOCK_TOLERANCE_SECONDS, Draft, Item, Kind, Platform, Ref
 
-#: Things older than the worker are looked for once more before they are answered in this time after its start,
-#: for a listing may lag behind a write that the worker before it made just before it died; seconds.
+#: Things older than the worker are looked for once more before they are answered, until a look was made so long after
+#: its start: a listing may lag behind a write that the worker before it made just before it died; seconds.
 SETTLING_SECONDS = 60.0
 
 #: Answers remembered: what may be read again is a few days old at most.
@@ -41,12 +42,17 @@ class Writer:
         self._lock = asyncio.Lock()
         self._held_until = 0.0
         self._closed = False
-        self._started_at = clock.now()
+        self._cancelled: asyncio.Task[Any] | None = None
         self._started = clock.monotonic()
+        self._settled = False
         self._answers: dict[Ref, Ref] = {}
         #: The write whose outcome is not known yet, in words, and the task that waits for it.
         self.under_way: str | None = None
-        self.under_way_task: asyncio.Task[object] | None = None
+        self.under_way_task: asyncio.Task[Any] | None = None
+
+    @property
+    def _life_seconds(self) -> float:
+        return self._clock.monotonic() - self._started
 
     @property
     def held_seconds(self) -> float:
@@ -64,6 +70,15 @@ class Writer:
     def open(self) -> None:
         self._closed = False
 
+    def cancel(self, task: asyncio.Task[Any]) -> None:
+        """Cancel a task, but not amid its write: that goes on to its outcome, and is not sent again."""
+        if task is self.under_way_task:
+            # A write that is cut off may have arrived, and nobody would look. Others wait for the lock until it has its
+            # outcome, and no other write is under way before: so one name is enough, and concerns nobody else.
+            self._cancelled = task
+        else:
+            task.cancel()
+
     async def until_free(self, deadline: float) -> None:
         """Wait until writes are not held; for asking before money is spent on a text that can't be written.
 
@@ -77,7 +92,9 @@ class Writer:
 
     async def look_at_comments(self, *, since: datetime | None = None) -> tuple[Item, ...]:
         """Read the bot's own newest comments (all since a moment, if one is given), and remember whom they answer."""
+        settled = self._life_seconds >= SETTLING_SECONDS
         own = await self._platform.own(Kind.COMMENT, since=since)
+        self._settled = self._settled or settled
         for item in reversed(own):
             if item.parent is not None:
                 self._remember(item.parent, item.ref)
@@ -150,8 +167,10 @@ class Writer:
         self, item: Item, look: Callable[[], Awaitable[Ref | None]], deadline: float
     ) -> Ref | None:
         """Find the answer that this worker, or the one before it, has given already; waits for a look that works."""
-        settling = self._clock.monotonic() - self._started < SETTLING_SECONDS
-        if item.ref in self._answers or not settling or item.created_at > self._started_at:
+        # Not by the wall clock of the start, which may have been set since.
+        age_seconds = (self._clock.now() - item.created_at).total_seconds()
+        is_newer = age_seconds < self._life_seconds - CLOCK_TOLERANCE_SECONDS
+        if item.ref in self._answers or self._settled or is_newer:
             return self._answers.get(item.ref)
         failures = 0
         while True:
@@ -172,6 +191,8 @@ class Writer:
         failures = lost = 0
         while True:
             await self.until_free(deadline)
+            if self._cancelled is asyncio.current_task():
+                raise asyncio.CancelledError
             if self._closed:
                 raise BotPaused("the bot is paused; `hotshotctl resume` lets it write again")
             outcome = await self._send_and_look(what, send, look, deadline)

@@ -83,6 +83,23 @@ def status(target: Target, *, bots: tuple[str, ...], as_json: bool, watch: bool,
             click.echo("\n".join(look(find_screen())))
 
 
+@main.command("is-active")
+@click.argument("bots", metavar="[BOT]...", nargs=-1, type=BOT)
+@click.option("-q", "--quiet", is_flag=True, help="Print no state.")
+@click.pass_obj
+def is_active(target: Target, *, bots: tuple[str, ...], quiet: bool) -> None:
+    """Tell a script whether bots are running.
+
+    Prints the state of each, a line a bot; without a name, of every bot. The exit code is 0 when all of them are
+    `running`, and 1 when one is not: a paused one, too.
+    """
+    found = {bot["name"]: bot["state"] for bot in ask(target.find(), {"op": "status", "bots": list(bots)})["bots"]}
+    states = [found[name] for name in bots or found]
+    for state in [] if quiet else states:
+        click.echo(state)
+    sys.exit(ExitCode.OK if set(states) <= {"running"} else ExitCode.FAILED)
+
+
 @main.command()
 @click.argument("bot", required=False, type=BOT)
 @_JSON

@@ -201,8 +201,11 @@ class AlertsSection(Section):
     webhook_url_file: Path | None = None
     format: Literal["auto", "slack", "discord", "json"] = "auto"
     on: tuple[
-        Literal["failed", "banned", "budget_80", "budget_100", "moderation_down", "service_ending", "disk"], ...
-    ] = ("failed", "banned", "budget_80", "budget_100", "moderation_down", "service_ending", "disk")
+        Literal[
+            "failed", "banned", "budget_80", "budget_100", "moderation_down", "service_ending", "disk", "reddit_down"
+        ],
+        ...,
+    ] = ("failed", "banned", "budget_80", "budget_100", "moderation_down", "service_ending", "disk", "reddit_down")
 
 
 class MetricsSection(Section):

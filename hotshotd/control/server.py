@@ -17,7 +17,7 @@ from hotshotd.control.protocol import REMEDY, Drop
 from hotshotd.errors import ConfigError, ProtocolError
 from hotshotd.log import get_logger
 from hotshotd.loop import Loop, Timer
-from hotshotd.wire import MAX_REQUEST_BYTES, Json, LineBuffer, encode, read_peer
+from hotshotd.wire import MAX_REQUEST_BYTES, Json, LineBuffer, encode, read_peer, receive, send_some
 
 _log = get_logger()
 
@@ -174,12 +174,9 @@ class _Connection:
         self._loop.watch(self._peer, readable=self._read, writable=self._write if self._unsent else None)
 
     def _read(self) -> None:
-        try:
-            data = self._peer.recv(65536)
-        except BlockingIOError:
+        data = receive(self._peer)
+        if data is None:
             return
-        except OSError:
-            data = b""
         if not data:
             self.close()
             return
@@ -229,17 +226,11 @@ class _Connection:
 
     def _write(self) -> None:
         try:
-            while self._unsent:
-                # Of a bytearray the front is dropped in place; bytes would be copied whole for every piece sent.
-                del self._unsent[: self._peer.send(self._unsent)]
-        except BlockingIOError:
-            if len(self._unsent) > MAX_UNSENT_BYTES:
-                self.close()
-                return
+            send_some(self._peer, self._unsent)
         except OSError:
             self.close()
             return
-        if self._closing and not self._unsent:
+        if len(self._unsent) > MAX_UNSENT_BYTES or (self._closing and not self._unsent):
             self.close()
         else:
             self._watch()

@@ -133,7 +133,7 @@ def list_models(endpoint: Endpoint, session: ServiceSession) -> tuple[str, ...]:
         method="GET",
         read_seconds=SMALL_SECONDS,
     )
-    return session.post_json(call, parse=_read_models)
+    return session.send(call, parse=_read_models)
 
 
 def ask_key(endpoint: Endpoint, model: str) -> Ask:
@@ -238,7 +238,7 @@ def _get(endpoint: Endpoint, session: ServiceSession, path: str) -> Any:
         read_seconds=SMALL_SECONDS,
         key_header="apikey",
     )
-    return session.post_json(call, parse=lambda answer: answer.json)
+    return session.send(call, parse=lambda answer: answer.json)
 
 
 def _cost() -> str:

@@ -24,7 +24,7 @@ from hotshotd.inference.local import make_local_moderator
 from hotshotd.inference.moderation import Thresholds, make_thresholds
 from hotshotd.inference.openai_moderation import MISTRAL, OPENAI, ModerationsModerator
 from hotshotd.inference.perspective import Perspective
-from hotshotd.inference.rankers import ClassifyRanker, HfRanker, RerankRanker
+from hotshotd.inference.rankers import ClassifierRanker, RerankRanker
 from hotshotd.inference.topics import ChatTopics, ZeroShotTopics
 from hotshotd.inference.upscale import DeepAi, make_pillow
 
@@ -42,10 +42,10 @@ TEXT_MODELS: dict[str, type[HordeTextModel]] = {"horde": HordeTextModel}
 
 #: `api` of a ranker → what makes it of endpoint, model, session and what it is asked.
 RANKERS: dict[str, Callable[[Endpoint, str, ServiceSession, Question], Ranker]] = {
-    "hf": lambda endpoint, model, session, _question: HfRanker(endpoint=endpoint, model=model, session=session),
+    "hf": lambda endpoint, model, session, _question: ClassifierRanker(endpoint=endpoint, model=model, session=session),
     "rerank": lambda endpoint, model, session, _question: RerankRanker(endpoint=endpoint, model=model, session=session),
-    "classify": lambda endpoint, model, session, _question: ClassifyRanker(
-        endpoint=endpoint, model=model, session=session
+    "classify": lambda endpoint, model, session, _question: ClassifierRanker(
+        endpoint=endpoint, model=model, session=session, api="classify"
     ),
     "judge": lambda endpoint, model, session, question: JudgeRanker(
         endpoint=endpoint, model=model, session=session, question=question

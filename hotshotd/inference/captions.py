@@ -120,7 +120,7 @@ class AzureCaptioner:
             sent_texts=(url,),
             key_header=AZURE_KEY_HEADER,
         )
-        return self.session.post_json(call, parse=self._read, refine=_refine_azure, measure=len)
+        return self.session.send(call, parse=self._read, refine=_refine_azure, measure=len)
 
     def _read(self, answer: Answer) -> str:
         found = answer.json

@@ -119,7 +119,7 @@ class Fetcher:
             fetching=target.fetching,
         )
         try:
-            return self.session.post_json(call, parse=lambda answer: _read_answer(answer, target), refine=_soften)
+            return self.session.send(call, parse=lambda answer: _read_answer(answer, target), refine=_soften)
         except InferenceNonsense as exc:
             # About this picture: it would be the same if it were asked for again.
             raise InferenceRejected(str(exc), status=0) from exc

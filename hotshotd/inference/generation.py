@@ -4,6 +4,9 @@ A 400 or 422 while optional parameters were sent: once more without them, and wh
 An answer that is all reasoning and no text: once more with more tokens, remembered too. Each is an admitted
 request of its own. All else is left to the caller, in typed errors. A server that gives fewer texts than it was
 asked for is not asked again: that would cost the whole prompt once more for each.
+
+A metered server that failed is knocked at first, where the quota process says so: a tiny request that costs next to
+nothing, and whose answer nobody reads.
 """
 
 from __future__ import annotations
@@ -14,13 +17,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from hotshotd._types import Chars
+from hotshotd._types import Chars, Role
+from hotshotd.admission import Knock
 from hotshotd.errors import (
     InferenceError,
     InferenceGone,
     InferenceNonsense,
     InferenceRejected,
     InferenceUnavailable,
+    KnockFirst,
 )
 from hotshotd.inference.base import Candidates, Endpoint, Prompt
 from hotshotd.inference.habits import Habits
@@ -43,6 +48,10 @@ GPT2_CHARS_PER_TOKEN = 3.0
 _REASONING = re.compile(r"reasoning|thinking", re.IGNORECASE)
 
 _NO_OPTIONS = Options(required={})
+
+#: What a server that failed is asked first, and the limit of its answer: servers refuse smaller ones.
+KNOCK = Prompt(text="Hi")
+KNOCK_TOKENS = 16
 
 
 class NoText(InferenceNonsense):
@@ -192,34 +201,59 @@ class HttpTextModel:
         return self._ask(this, options.strip(find_quiet(self.endpoint.url, self.model, refused=refused)))
 
     def _ask(self, this: _Round, options: Options) -> tuple[str, ...]:
-        prompt = this.prompt
-        ask = make_ask(self.endpoint, chars=self._count(prompt), model=self.model)
+        try:
+            return self._ask_now(this, options)
+        except KnockFirst:
+            self._knock(this, options)
+        return self._ask_now(this, options)
 
+    def _ask_now(self, this: _Round, options: Options) -> tuple[str, ...]:
         def parse(answer: Answer) -> Reading:
-            this.cost += ask.chars
+            this.cost += call.ask.chars
             this.taken = options
-            reading = self.wire.read(answer.json, prompt=prompt, where=answer.where)
+            reading = self.wire.read(answer.json, prompt=this.prompt, where=answer.where)
             if not reading.texts:
                 raise NoText(f"{answer.where} answered without any text, or with reasoning only")
             return reading
 
         def refine(problem: Problem, error: InferenceError) -> InferenceError:
-            this.cost += ask.chars
+            this.cost += call.ask.chars
             this.problem = problem
             return self._refine(problem, error, this, options)
 
-        call = Call(
+        knock = Knock.CAN if self.endpoint.role is Role.TEXT else Knock.NONE
+        call = self._make_call(this.prompt, options, this.read_seconds, knock)
+        return self.session.send(call, parse=parse, refine=refine, measure=lambda reading: reading.received_chars).texts
+
+    def _knock(self, this: _Round, options: Options) -> None:
+        """See whether anybody is there, whatever is said: also nothing, and that it likes no such requests."""
+
+        def parse(answer: Answer) -> Reading:
+            this.cost += call.ask.chars
+            return self.wire.read(answer.json, prompt=KNOCK, where=answer.where)
+
+        def refine(_problem: Problem, error: InferenceError) -> InferenceError:
+            this.cost += call.ask.chars
+            return error
+
+        # Nothing optional: several answers are not wanted, and a refused parameter would tell nothing.
+        bare = Options(required=dict.fromkeys(options.required, KNOCK_TOKENS))
+        call = self._make_call(KNOCK, bare, this.read_seconds, Knock.IS)
+        try:
+            self.session.send(call, parse=parse, refine=refine, measure=lambda reading: reading.received_chars)
+        except InferenceRejected:
+            pass
+
+    def _make_call(self, prompt: Prompt, options: Options, read_seconds: float, knock: Knock) -> Call:
+        return Call(
             endpoint=self.endpoint,
             path=self.wire.make_path(self.model),
             payload=self.wire.make_payload(prompt, model=self.model, options=options),
-            ask=ask,
-            read_seconds=this.read_seconds,
+            ask=make_ask(self.endpoint, chars=self._count(prompt), model=self.model, knock=knock),
+            read_seconds=read_seconds,
             headers={"x-use-cache": "false"} if self.wire.name == "hf" else {},
             sent_texts=self.wire.list_texts(prompt),
         )
-        return self.session.post_json(
-            call, parse=parse, refine=refine, measure=lambda reading: reading.received_chars
-        ).texts
 
     def _refine(self, problem: Problem, error: InferenceError, this: _Round, options: Options) -> InferenceError:
         """Tell a refused model from a refused prompt: see the class's `generate`."""

@@ -87,7 +87,7 @@ class ClassifierModerator:
             read_seconds=self.read_seconds,
             sent_texts=(text,),
         )
-        return self.session.post_json(call, parse=self._read), call.where
+        return self.session.send(call, parse=self._read), call.where
 
     def _make_payload(self, text: str) -> dict[str, Any]:
         if self.api != "hf":

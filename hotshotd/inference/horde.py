@@ -130,7 +130,7 @@ class Horde:
             sent_texts=order.sent_texts,
             key_header="apikey",
         )
-        return self.session.post_json(
+        return self.session.send(
             call, parse=lambda answer: read_job_id(answer.json, where=answer.where), refine=refine_problem
         )
 
@@ -251,7 +251,7 @@ class Horde:
             method=method,
             headers={"Client-Agent": CLIENT_AGENT},
         )
-        return self.session.post_json(call, parse=parse, refine=refine, measure=measure)
+        return self.session.send(call, parse=parse, refine=refine, measure=measure)
 
     def _now(self) -> float:
         return self.session.clock.monotonic()

@@ -23,7 +23,7 @@ from urllib3.exceptions import NameResolutionError
 
 import hotshotd
 from hotshotd._types import Chars
-from hotshotd.admission import Account, Admission, Ask, Result
+from hotshotd.admission import Account, Admission, Ask, Knock, Result
 from hotshotd.clock import Clock
 from hotshotd.errors import (
     InferenceError,
@@ -143,7 +143,7 @@ def keep_error(problem: Problem, error: InferenceError) -> InferenceError:  # no
     return error
 
 
-def make_ask(endpoint: Endpoint, *, chars: int, model: str = "") -> Ask:
+def make_ask(endpoint: Endpoint, *, chars: int, model: str = "", knock: Knock = Knock.NONE) -> Ask:
     """Make the wish for one request to `endpoint`; characters count only where it is metered."""
     return Ask(
         service=endpoint.name,
@@ -151,6 +151,7 @@ def make_ask(endpoint: Endpoint, *, chars: int, model: str = "") -> Ask:
         chars=Chars(chars if endpoint.metered else 0),
         model=model,
         key_id=compute_key_id(endpoint.key),
+        knock=knock,
     )
 
 
@@ -185,7 +186,7 @@ class ServiceSession:
         self._lock = threading.Lock()
         self._by_id: dict[int, Flight] = {}
 
-    def post_json(
+    def send(
         self,
         call: Call,
         *,

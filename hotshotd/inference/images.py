@@ -159,7 +159,7 @@ class HttpPainter:
             sent_texts=(text,),
             max_bytes=MAX_ANSWER_BYTES,
         )
-        found = self.session.post_json(call, parse=lambda answer: read_answer(answer, call))
+        found = self.session.send(call, parse=lambda answer: read_answer(answer, call))
         if isinstance(found, Picture):
             return found
         return Fetcher(session=self.session, role=self.endpoint.role, own_url=self.endpoint.url).fetch(found)

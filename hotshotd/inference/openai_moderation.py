@@ -74,7 +74,7 @@ class ModerationsModerator:
             sent_texts=(text,),
         )
         # The characters are not metered here even where the backend of that name is.
-        verdict = self.session.post_json(call, parse=self._read)
+        verdict = self.session.send(call, parse=self._read)
         if verdict.flagged:
             return Judgement(ok=False, moderator=self.name, why=verdict.flagged, scores=verdict.scores)
         return judge_scores(verdict.scores, thresholds=self.thresholds, moderator=self.name)

@@ -121,7 +121,7 @@ class Perspective:
             sent_texts=(text,),
             key_parameter="key",
         )
-        return self.session.post_json(call, parse=lambda answer: _read_scores(answer, attributes), refine=note)
+        return self.session.send(call, parse=lambda answer: _read_scores(answer, attributes), refine=note)
 
     def _make_payload(self, text: str, attributes: Sequence[str]) -> dict[str, Any]:
         languages = {"languages": list(self.languages)} if self.languages else {}

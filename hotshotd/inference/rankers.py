@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,47 +24,29 @@ CHARS_PER_TOKEN = 3.5
 
 
 @dataclass(frozen=True, slots=True)
-class HfRanker:
-    """DialogRPT by text classification: the score of a reply to a context. Thread-safe."""
+class _Wire:
+    """How a server of classifiers is asked about one text, and how its answer is read."""
 
-    endpoint: Endpoint
-    model: str
-    session: ServiceSession = field(repr=False)
-    read_seconds: float = SMALL_SECONDS
+    make_path: Callable[[str], str]
+    make_payload: Callable[[str, str], dict[str, Any]]
+    read: Callable[..., dict[str, float]]
 
-    @property
-    def name(self) -> str:
-        return f"{self.endpoint.name}:{self.model}"
 
-    def cost(self, context: Sequence[str], reply: str) -> Chars:
-        return Chars(len(join_turns(context, reply)) if self.endpoint.metered else 0)
-
-    def score(self, context: Sequence[str], reply: str) -> float:
-        """Score a reply, as `Ranker` says. One request; nothing is repeated.
-
-        Raises:
-            QuotaError: The request may not leave.
-            InferenceError: No score came.
-        """
-        inputs = join_turns(context, reply)
-        call = Call(
-            endpoint=self.endpoint,
-            path=make_path(self.model),
-            payload={"inputs": inputs},
-            ask=make_ask(self.endpoint, chars=len(inputs), model=self.model),
-            read_seconds=self.read_seconds,
-            sent_texts=(*context, reply),
-        )
-        return self.session.post_json(call, parse=_read_label)
+_WIRES = {
+    "hf": _Wire(make_path, lambda _model, text: {"inputs": text}, read_labels),
+    # vLLM and infinity.
+    "classify": _Wire(lambda _model: "classify", lambda model, text: {"model": model, "input": [text]}, read_classes),
+}
 
 
 @dataclass(frozen=True, slots=True)
-class ClassifyRanker:
-    """DialogRPT behind `/classify` (vLLM, infinity). Thread-safe."""
+class ClassifierRanker:
+    """DialogRPT as a text classifier; `api` is `hf` or `classify`. Thread-safe."""
 
     endpoint: Endpoint
     model: str
     session: ServiceSession = field(repr=False)
+    api: str = "hf"
     read_seconds: float = SMALL_SECONDS
 
     @property
@@ -82,15 +64,20 @@ class ClassifyRanker:
             InferenceError: No score came, or the model has several labels and none says "good".
         """
         text = join_turns(context, reply)
+        wire = _WIRES[self.api]
         call = Call(
             endpoint=self.endpoint,
-            path="classify",
-            payload={"model": self.model, "input": [text]},
+            path=wire.make_path(self.model),
+            payload=wire.make_payload(self.model, text),
             ask=make_ask(self.endpoint, chars=len(text), model=self.model),
             read_seconds=self.read_seconds,
             sent_texts=(*context, reply),
         )
-        return self.session.post_json(call, parse=_read_class)
+
+        def read(answer: Answer) -> float:
+            return pick_positive(wire.read(answer.json, where=answer.where), where=answer.where)
+
+        return self.session.send(call, parse=read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +133,7 @@ class RerankRanker:
             read_seconds=self.read_seconds,
             sent_texts=(query, document),
         )
-        return self.session.post_json(call, parse=_read_rank, refine=note)
+        return self.session.send(call, parse=_read_rank, refine=note)
 
 
 def join_turns(context: Sequence[str], reply: str) -> str:
@@ -180,14 +167,6 @@ def clean_turn(text: str) -> str:
 def _split_turns(context: Sequence[str], reply: str) -> tuple[str, str]:
     # The server puts query and document together without anything between: the mark stands in the second.
     return END_OF_TURN.join(cut_turns(context, reply)), END_OF_TURN + clean_turn(reply)
-
-
-def _read_label(answer: Answer) -> float:
-    return pick_positive(read_labels(answer.json, where=answer.where), where=answer.where)
-
-
-def _read_class(answer: Answer) -> float:
-    return pick_positive(read_classes(answer.json, where=answer.where), where=answer.where)
 
 
 def _read_rank(answer: Answer) -> float:

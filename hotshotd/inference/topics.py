@@ -68,7 +68,7 @@ class ZeroShotTopics:
             read_seconds=self.read_seconds,
             sent_texts=(inputs,),
         )
-        return self.session.post_json(call, parse=lambda answer: _read_zero_shot(answer, labels))
+        return self.session.send(call, parse=lambda answer: _read_zero_shot(answer, labels))
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class DeepAi:
             read_seconds=self.read_seconds,
             key_header=DEEPAI_KEY_HEADER,
         )
-        url = self.session.post_json(call, parse=self._read, refine=self._refine)
+        url = self.session.send(call, parse=self._read, refine=self._refine)
         return Fetcher(session=self.session, role=self.endpoint.role, own_url=self.endpoint.url).fetch(url)
 
     def _read(self, answer: Answer) -> str:

@@ -10,6 +10,10 @@ One breaker for each (service, key, model), shared by all bots:
 HALF_OPEN lets one probe out at a time, another when that one is silent for 30 s. REJECTED and NOT_SENT say
 nothing; a service that can't be reached has FAILED, though no permit was asked for (`note_unsent`). Besides, one
 bot asks a service that never answers it well, or such a model of it, at most 6 times in any 60 s.
+
+A probe is charged, so a long outage would use up a day's budget. Where whoever asks can knock, a long prompt is not
+sent before a tiny one was answered, also with a refusal: a knock that fails is a failed probe, one that is answered
+lets the next request out as the probe, in its place among the bot's 6. No knock closes a breaker.
 """
 
 from __future__ import annotations
@@ -20,9 +24,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from hotshotd._types import BotName, Role
-from hotshotd.admission import Ask, Result
+from hotshotd.admission import Ask, Knock, Result
 from hotshotd.backoff import Backoff
-from hotshotd.errors import BreakerOpen
+from hotshotd.errors import BreakerOpen, KnockFirst
 from hotshotd.quota.moment import Moment
 
 #: FAILED results in a row that open a breaker.
@@ -42,6 +46,12 @@ PROBE_SECONDS = 30.0
 
 #: The longest that those who ask meanwhile are told to wait: most probes are over long before, in seconds.
 PROBE_WAIT_SECONDS = 5.0
+
+#: The longest request that is as good as a knock, in characters.
+KNOCK_CHARS = 64
+
+#: How long after an answered knock the probe may go out, in seconds.
+KNOCKED_SECONDS = 30.0
 
 #: At most WINDOW_REQUESTS in any WINDOW_SECONDS from one bot to a service that only fails.
 WINDOW_SECONDS = 60.0
@@ -85,7 +95,10 @@ class _Key:
 
 @dataclass(slots=True)
 class _Breaker:
-    """Times are monotonic; `opened` and `gone` count pauses in a row, `failures` FAILED results in a row."""
+    """Times are monotonic; `opened` and `gone` count pauses in a row, `failures` FAILED results in a row.
+
+    `knocked_until` is when the answer to the last knock is too old to say anything.
+    """
 
     role: Role
     state: ServiceState = ServiceState.OK
@@ -95,6 +108,7 @@ class _Breaker:
     until: float = 0.0
     probe: int | None = None
     probe_until: float = 0.0
+    knocked_until: float = 0.0
     last_error: str = ""
     used_at: float = 0.0
 
@@ -106,6 +120,7 @@ class _Flight:
     bot: BotName
     key: _Key
     begun_at: float
+    is_knock: bool
 
 
 @dataclass(slots=True)
@@ -157,17 +172,23 @@ class Breakers:
 
         Raises:
             BreakerOpen: With the seconds to wait, and whether the service is gone for good.
+            KnockFirst: It may be asked once it has answered a knock.
         """
         key = _make_key(ask)
-        breaker = self._breakers.get(key)
-        if breaker is not None:
-            _check_breaker(key, breaker, monotonic=at.monotonic)
+        breaker = self._breakers.get(key) or _Breaker(role=ask.role)
+        _check_breaker(key, breaker, monotonic=at.monotonic)
         wait = self._windows.compute_wait(bot, key, monotonic=at.monotonic)
         if wait > 0:
             raise BreakerOpen(
                 f"{_describe(key)} served none of {bot}'s last {WINDOW_REQUESTS} requests; asked again in {wait:.0f} s",
                 retry_after=wait,
                 gone=False,
+            )
+        if _must_knock(breaker, ask, monotonic=at.monotonic):
+            raise KnockFirst(
+                f"{_describe(key)} failed and did not answer a knock since{_explain(breaker)}",
+                retry_after=0.0,
+                gone=breaker.gone > 0,
             )
 
     def begin(self, bot: BotName, ask: Ask, *, number: int, at: Moment) -> None:
@@ -178,7 +199,7 @@ class Breakers:
         if breaker.state is not ServiceState.OK:
             self._change(key, breaker, ServiceState.HALF_OPEN, at=at)
             breaker.probe, breaker.probe_until = number, at.monotonic + PROBE_SECONDS
-        self._flights[number] = _Flight(bot=bot, key=key, begun_at=at.monotonic)
+        self._flights[number] = _Flight(bot=bot, key=key, begun_at=at.monotonic, is_knock=ask.knock is Knock.IS)
         self._windows.add(bot, key, monotonic=at.monotonic)
 
     def settle(
@@ -192,7 +213,12 @@ class Breakers:
         is_probe = breaker.probe == number
         if is_probe:
             breaker.probe = None
-        if result is Result.OK:
+        if flight.is_knock and result in (Result.OK, Result.REJECTED):
+            # Its own place only, which is that of the probe now: what failed before still counts.
+            self._windows.remove(flight)
+            if is_probe:
+                breaker.knocked_until = at.monotonic + KNOCKED_SECONDS
+        elif result is Result.OK:
             self._windows.clear(flight)
             self._recover(flight.key, breaker, at=at)
         elif result is Result.NOT_SENT:
@@ -281,6 +307,7 @@ class Breakers:
 
     def _pause(self, key: _Key, breaker: _Breaker, state: ServiceState, *, seconds: float, at: Moment) -> None:
         breaker.until = max(breaker.until, at.monotonic + seconds)
+        breaker.knocked_until = 0.0
         self._change(key, breaker, state, at=at)
 
     def _change(self, key: _Key, breaker: _Breaker, state: ServiceState, *, at: Moment) -> None:
@@ -314,12 +341,20 @@ def _check_breaker(key: _Key, breaker: _Breaker, *, monotonic: float) -> None:
     wait = _compute_pause(breaker, monotonic=monotonic)
     if wait > 0:
         wait = wait if monotonic < breaker.until else min(wait, PROBE_WAIT_SECONDS)
-        why = f": {breaker.last_error}" if breaker.last_error else ""
         raise BreakerOpen(
-            f"{_describe(key)} is {breaker.state.value}, asked again in {wait:.0f} s{why}",
+            f"{_describe(key)} is {breaker.state.value}, asked again in {wait:.0f} s{_explain(breaker)}",
             retry_after=wait,
             gone=breaker.gone > 0,
         )
+
+
+def _must_knock(breaker: _Breaker, ask: Ask, *, monotonic: float) -> bool:
+    is_long = ask.knock is Knock.CAN and ask.chars > KNOCK_CHARS
+    return is_long and breaker.state is not ServiceState.OK and monotonic >= breaker.knocked_until
+
+
+def _explain(breaker: _Breaker) -> str:
+    return f": {breaker.last_error}" if breaker.last_error else ""
 
 
 def _compute_pause(breaker: _Breaker, *, monotonic: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 
@@ -11,6 +12,8 @@ def compute_day(now: datetime, zone: ZoneInfo) -> date:
     return now.astimezone(zone).date()
 
 
+# Every request asks for the same few days.
+@lru_cache(maxsize=8)
 def compute_day_start(day: date, zone: ZoneInfo) -> datetime:
     """Give the first moment of `day`, aware, in `zone`.
 

@@ -8,47 +8,59 @@ One permit is leave to send one request of `n` characters. `used` is a bot's cha
     none ----grant: used += n------> GRANTED --account OK, REJECTED, GONE--> closed, stays charged
                                       |   |
       NOT_SENT: used -= n <-----------+   +--account FAILED (the outcome is not known)
-      closed, given back              |                        |
-                                      |                        v
+      cancel: used -= n               |                        |
+      closed, given back              |                        v
                                       +--lease ends------> DOUBTFUL --15 minutes--> closed, stays charged
 
-* GRANTED and DOUBTFUL are *open*. Nothing is ever given back by time, nor once a lease has ended.
+* GRANTED and DOUBTFUL are *open*. Nothing is ever given back by time, nor once a lease has ended. Any other word about
+  a permit changes nothing: a second one, one of another bot, one about an earlier life's.
 * A lease is a worker's connection. The kernel closes it at any death of the worker; what that worker had sent
   may still be on its way for as long as TCP repeats it, which is what the 15 minutes are.
-* A grant is refused if it would break one of: state OK · bot configured · not paused · `used + n <= budget` ·
-  the daily cap, the monthly cap (with a melting floor for the other bots, see `fairness`). `n == 0` (a server
-  that is not metered) needs the first three only.
+* `cancel` is of a grant that was never answered, for its write failed: DOUBTFUL or not, nobody can have used it.
+* A grant is refused if it would break one of: not paused · state OK · bot configured · `used + n <= budget` · the daily
+  cap, the monthly cap (both with a melting floor for the other bots, see `fairness`) · the even pace (see `pace`).
+  `n == 0` (a server that is not metered) needs the first three only, and is never DOUBTFUL.
+* Another plan counts from now on. Less budget than `used` stops grants; what a removed bot has spent counts under the
+  caps, and what it has open stays open.
 
 The day
 -------
 
-Every event first rolls the day: `day = max(day, calendar day in the zone)`. At a roll `used` becomes what is open: it
-counts against both days (and so, within a month, twice in the month: never too little). A clock or a zone
-that goes back leaves the day as it is; one that goes forward starts the new day at once, with a warning.
+Every event first rolls the day: `day = max(day, calendar day in the zone)`. At a roll the day that ends gets its exact
+figures, and `used` becomes what is open: it counts against both days (and so, within a month, twice in the month: never
+too little). A month's first day begins the monthly cap anew. A clock or a zone that goes back leaves the day
+as it is; one that goes forward starts the new day at once; both with a warning.
 
 What is on disk
 ---------------
 
 Per bot and day a high-water mark: `used <= high`, and `high` is durable before any grant under it is
-answered. It is raised ahead of `used` by a slab, so that most grants write nothing. The server does, each turn:
+answered. It is raised ahead of `used` by a slab (not over the budget), so that most grants write nothing, and lowered
+to that when something large is given back. The server does, each turn:
 
     events -> take_batch() -> write -> confirm() -> answers          or, if the write fails:
     events -> take_batch() -> write fails -> fail() and cancel() of this turn's grants -> refusals
 
 After a crash `used` starts at the mark: the unused rest of the slab is lost, as spent, never as free. A slab is
-1/64 of the budget, halved after each unclean start of a day, so all crashes of a day together lose at most 1/32. What
-was open at the crash is not known; at most `open_mark` of the row was, and that is DOUBTFUL for 15 minutes from the
-start.
+1/64 of the budget, or of the bot's even part of a cap if that is less, halved after each unclean start of a day, so all
+crashes of a day together lose at most 1/32. What was open at the end of a life is not known; at most `open_mark` of
+the row was, and that is DOUBTFUL for 15 minutes from the start. If a day ends meanwhile, the new one inherits the
+halvings with it. An orderly end writes the exact figures and loses nothing.
 
     OK --fail()--> FAILING --confirm()--> OK          loaded with damage --> DAMAGED --the day rolls--> OK
 
-DAMAGED and FAILING grant nothing.
+DAMAGED and FAILING grant nothing; who is both is FAILING first. DAMAGED outlives restarts, FAILING needs no memory.
+
+What always holds (`check_invariants`; `confirm` for the last)
+--------------------------------------------------------------
+
+`0 <= open <= used <= high` · `open` is the sum of the bot's open permits · a mark that differs from the durable one is
+about to be written · leases hold the GRANTED permits and no others · after a write `used` is within what is durable.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -56,9 +68,8 @@ from hotshotd._types import BotName, Chars
 from hotshotd.admission import Permit, Result
 from hotshotd.errors import BotPaused, PaceExceeded, QuotaExceeded, QuotaUnavailable
 from hotshotd.quota import days
-from hotshotd.quota.fairness import Member, compute_left
+from hotshotd.quota.limits import MONTH_DAYS, Spent, check_limits
 from hotshotd.quota.moment import Moment
-from hotshotd.quota.pace import compute_allowance, compute_opening
 from hotshotd.quota.plan import (
     BotFigures,
     BudgetReached,
@@ -113,15 +124,6 @@ class _Open:
     lease: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Limit:
-    """One limit of a grant: how much it leaves, what it is called, when it opens again."""
-
-    left: int
-    name: str
-    resets_at: datetime
-
-
 class Ledger:
     """The budgets of all bots, the caps over them, and every open permit. See the top of the file.
 
@@ -141,7 +143,6 @@ class Ledger:
         self._events: list[LedgerEvent] = []
         self._number = loaded.epoch << 32
         self._last = at
-        self._crash_doubt_until = at.monotonic if loaded.clean else at.monotonic + DOUBT_SECONDS
         self._day_written = False
         self._failure: str | None = None
         self._damage = loaded.damage
@@ -261,12 +262,16 @@ class Ledger:
 
     def tick(self, at: Moment) -> None:
         """Let time pass: roll the day, close what has been in doubt for long enough. Every event calls it first."""
+        if at is self._last:
+            return
         self._notice_jump(at)
         self._last = at
         # A permit whose doubt ends with the day's last second still counts against both days.
         self._roll(at)
         while self._doubtful and self._doubtful[0][0] <= at.monotonic:
-            self._close(self._doubtful.popleft()[1])
+            number = self._doubtful.popleft()[1]
+            if number in self._permits:  # not cancelled in the turn that left it in doubt
+                self._close(number)
 
     @property
     def must_write(self) -> bool:
@@ -351,7 +356,7 @@ class Ledger:
     def compute_figures(self, *, at: Moment) -> Figures:
         """Give the day in numbers, for `status` and `quota`."""
         self.tick(at)
-        plan = self._plan
+        plan, spent = self._plan, self._make_spent()
         return Figures(
             state=self.state,
             message=self.message,
@@ -359,9 +364,9 @@ class Ledger:
             zone=plan.zone.key,
             resets_at=self.resets_at,
             month_resets_at=days.compute_month_end(self._day, plan.zone),
-            day_spend=self._day_total(),
+            day_spend=spent.day_total,
             day_cap=plan.daily_total,
-            month_spend=self._month_total(),
+            month_spend=spent.month_total,
             month_cap=plan.monthly_total,
             bots=tuple(self._make_figures(bot) for bot in sorted(plan.bots)),
         )
@@ -405,62 +410,15 @@ class Ledger:
         return self._accounts.setdefault(bot, _Account())
 
     def _admit(self, bot: BotName, cost: Chars, *, addressed: bool, at: Moment) -> None:
-        if cost == 0:
-            return
-        tightest = min(self._iter_limits(bot, at=at), key=lambda limit: limit.left, default=None)
-        if tightest is not None and cost > tightest.left:
-            raise _refuse(bot, cost, tightest)
-        self._keep_pace(bot, cost, addressed=addressed, at=at)
+        spent = self._make_spent()
+        check_limits(bot, cost, plan=self._plan, spent=spent, day=self._day, now=at.now, addressed=addressed)
 
-    def _keep_pace(self, bot: BotName, cost: Chars, *, addressed: bool, at: Moment) -> None:
-        plan, used = self._plan.bots[bot], self._account(bot).used
-        if not plan.even or plan.budget is None:
-            return
-        start, end = days.compute_day_start(self._day, self._plan.zone), self.resets_at
-        gone = days.compute_fraction(at.now, start=start, end=end)
-        left = compute_allowance(plan.budget, gone=gone, addressed=addressed) - used
-        if cost > left:
-            opening = compute_opening(used, cost, plan.budget, addressed=addressed)
-            opens_at = days.compute_moment(opening, start=start, end=end) if opening <= 1 else end
-            raise _refuse(bot, cost, _Limit(left, "its even pace", opens_at), kind=PaceExceeded)
-
-    def _iter_limits(self, bot: BotName, *, at: Moment) -> Iterator[_Limit]:
-        zone, budget = self._plan.zone, self._plan.bots[bot].budget
-        day_end = self.resets_at
-        if budget is not None:
-            yield _Limit(budget - self._account(bot).used, "its budget of the day", day_end)
-        if self._plan.daily_total is not None:
-            start = days.compute_day_start(self._day, zone)
-            gone = days.compute_fraction(at.now, start=start, end=day_end)
-            left = compute_left(
-                bot, self._iter_day_members(), cap=self._plan.daily_total, total=self._day_total(), gone=gone
-            )
-            yield _Limit(left, "quota.daily_total over all bots", day_end)
-        if self._plan.monthly_total is not None:
-            start, month_end = days.compute_month_start(self._day, zone), days.compute_month_end(self._day, zone)
-            gone = days.compute_fraction(at.now, start=start, end=month_end)
-            left = compute_left(
-                bot, self._iter_month_members(), cap=self._plan.monthly_total, total=self._month_total(), gone=gone
-            )
-            yield _Limit(left, "quota.monthly_total over all bots", month_end)
-
-    def _iter_day_members(self) -> dict[str, Member]:
-        return {bot: Member(used=self._account(bot).used, limit=plan.budget) for bot, plan in self._plan.bots.items()}
-
-    def _iter_month_members(self) -> dict[str, Member]:
-        return {
-            bot: Member(
-                used=self._account(bot).month_before + self._account(bot).used,
-                limit=None if plan.budget is None else plan.budget * 31,
-            )
-            for bot, plan in self._plan.bots.items()
-        }
-
-    def _day_total(self) -> int:
-        return sum(account.used for account in self._accounts.values())
-
-    def _month_total(self) -> int:
-        return self._carried + sum(account.month_before + account.used for account in self._accounts.values())
+    def _make_spent(self) -> Spent:
+        return Spent(
+            today={bot: account.used for bot, account in self._accounts.items()},
+            earlier={bot: account.month_before for bot, account in self._accounts.items()},
+            carried=self._carried,
+        )
 
     def _raise_mark(self, bot: BotName, account: _Account, cost: Chars) -> None:
         need = account.used + cost
@@ -479,7 +437,7 @@ class Ledger:
             plan.bots[bot].budget if bot in plan.bots else 0,
             None if plan.daily_total is None else plan.daily_total // members,
             # A crash on each day of a month must not eat the month either.
-            None if plan.monthly_total is None else plan.monthly_total // members // 31,
+            None if plan.monthly_total is None else plan.monthly_total // members // MONTH_DAYS,
         ]
         known = [limit for limit in limits if limit is not None]
         return (min(known) // SLAB_PARTS if known else UNLIMITED_SLAB) >> min(self._unclean, 63)
@@ -507,7 +465,9 @@ class Ledger:
 
     def _close(self, number: int) -> None:
         permit = self._permits.pop(number)
-        self._account(permit.bot).open -= permit.chars
+        account = self._account(permit.bot)
+        account.open -= permit.chars
+        account.counters_changed = True
         self._forget_lease(number, permit)
 
     def _forget_lease(self, number: int, permit: _Open) -> None:
@@ -524,14 +484,14 @@ class Ledger:
         for bot, account in list(self._accounts.items()):
             self._roll_account(bot, account, same_month=same_month)
         self._carried = self._carried if same_month else 0
-        # What a crash may have left open costs the new day up to a slab: count it, to keep all within 1/32.
-        self._unclean = 1 if at.monotonic < self._crash_doubt_until and self._doubtful else 0
+        # What a crash may have left open costs the new day its slabs: count them on, to keep all within 1/32.
+        self._unclean = self._unclean if self._doubtful else 0
         self._day = today
         self._day_written = False
         self._damage = self._damaged_on = None
 
     def _roll_account(self, bot: BotName, account: _Account, *, same_month: bool) -> None:
-        if account.used or account.requests or account.high:
+        if account.used or account.requests or account.high or account.must_write:
             # The day that ends gets its exact figure, its rest of a slab goes back.
             self._closing.append(self._make_row(bot, account, high=account.used))
         if not same_month and not account.open and bot not in self._plan.bots:
@@ -624,16 +584,6 @@ class Ledger:
         _require(0 <= account.open <= account.used, f"{bot}: {account.open} open of {account.used} charged")
         _require(account.used <= account.high, f"{bot}: {account.used} charged over the mark {account.high}")
         _require(account.must_write or account.high == account.durable, f"{bot}: a mark that nobody writes")
-
-
-def _refuse(bot: BotName, cost: Chars, limit: _Limit, *, kind: type[QuotaExceeded] = QuotaExceeded) -> QuotaExceeded:
-    left = max(0, limit.left)
-    return kind(
-        f"{bot} asked for {cost} characters, {limit.name} has {left} left until {limit.resets_at.isoformat()}",
-        cost=cost,
-        left=left,
-        resets_at=limit.resets_at,
-    )
 
 
 def _require(holds: bool, message: str) -> None:

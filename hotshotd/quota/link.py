@@ -6,7 +6,7 @@ import selectors
 import socket
 from typing import Any
 
-from hotshotd.wire import Json, LineBuffer, encode
+from hotshotd.wire import Json, LineBuffer, encode, receive, send_some
 
 #: Bytes read from one connection in one turn, so that none keeps the others waiting.
 READ_BYTES = 64 * 1024
@@ -36,15 +36,11 @@ class Link:
         Raises:
             ProtocolError: The peer sent what is no message.
         """
-        try:
-            data = self.sock.recv(READ_BYTES)
-            # Known at once: a peer that asked and left must not be granted anything.
-            self.ended = not data or (len(data) < READ_BYTES and self._has_ended())
-        except (BlockingIOError, InterruptedError):
+        data = receive(self.sock, most_bytes=READ_BYTES)
+        if data is None:
             return []
-        except OSError:
-            self.ended = True
-            return []
+        # Known at once: a peer that asked and left must not be granted anything.
+        self.ended = not data or (len(data) < READ_BYTES and self._has_ended())
         return self._lines.feed(data)
 
     def send(self, message: Json) -> None:
@@ -59,11 +55,7 @@ class Link:
     def flush(self) -> None:
         """Write what the peer takes now."""
         try:
-            while self._waiting:
-                sent = self.sock.send(self._waiting)
-                del self._waiting[:sent]
-        except (BlockingIOError, InterruptedError):
-            return
+            send_some(self.sock, self._waiting)
         except OSError:
             self.is_open = False
 
@@ -87,7 +79,7 @@ class Link:
     def _has_ended(self) -> bool:
         try:
             return self.sock.recv(1, socket.MSG_PEEK) == b""
-        except (BlockingIOError, InterruptedError):
+        except BlockingIOError:
             return False
         except OSError:
             return True

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from hotshotd._types import Chars, Role
-from hotshotd.admission import Account, Ask, Permit, RateHeaders, Result
+from hotshotd.admission import Account, Ask, Knock, Permit, RateHeaders, Result
 from hotshotd.errors import (
     BotPaused,
     BreakerOpen,
     HotshotError,
+    KnockFirst,
     PaceExceeded,
     ProtocolError,
     QuotaError,
@@ -88,6 +89,7 @@ def write_ask(ask: Ask) -> Json:
         "model": ask.model,
         "key_id": ask.key_id,
         "addressed": ask.addressed,
+        "knock": ask.knock.value,
     }
 
 
@@ -98,9 +100,9 @@ def parse_ask(message: Json) -> Ask:
         ProtocolError: If a field is wrong.
     """
     try:
-        role = Role(read_text(message, "role"))
+        role, knock = Role(read_text(message, "role")), Knock(read_text(message, "knock"))
     except ValueError as exc:
-        raise ProtocolError("role is none of ours") from exc
+        raise ProtocolError("role or knock is none of ours") from exc
     return Ask(
         service=read_text(message, "service"),
         role=role,
@@ -108,6 +110,7 @@ def parse_ask(message: Json) -> Ask:
         model=read_text(message, "model"),
         key_id=read_text(message, "key_id"),
         addressed=message.get("addressed") is True,
+        knock=knock,
     )
 
 
@@ -200,13 +203,15 @@ def _make_exceeded(message: str, reply: Json) -> QuotaError:
 
 
 def _make_open(message: str, reply: Json) -> QuotaError:
-    return BreakerOpen(message, retry_after=float(reply["retry_after"]), gone=bool(reply["gone"]))
+    kind = KnockFirst if reply["code"] == KnockFirst.code else BreakerOpen
+    return kind(message, retry_after=float(reply["retry_after"]), gone=bool(reply["gone"]))
 
 
 _ERRORS: dict[str, Callable[[str, Json], QuotaError]] = {
     QuotaExceeded.code: _make_exceeded,
     PaceExceeded.code: _make_exceeded,
     BreakerOpen.code: _make_open,
+    KnockFirst.code: _make_open,
     BotPaused.code: lambda message, _reply: BotPaused(message),
     QuotaUnavailable.code: lambda message, _reply: QuotaUnavailable(message),
 }

@@ -137,6 +137,8 @@ def _compute_wait(window: _Window, bot: BotName, *, write: bool, monotonic: floa
     free = window.left - window.kept_for_writes
     if write or free < 1:
         return to_end
+    if free - FLOOR_SHARE * (window.limit - window.kept_for_writes) >= 1:
+        return 0.0  # more is left than all floors together
     members: dict[str, Member] = {name: Member(used=used, limit=None) for name, used in window.used.items()}
     gone = min(1.0, max(0.0, 1.0 - to_end / WINDOW_SECONDS))
     left = compute_left(bot, members, cap=free, total=0, gone=gone, share=_floor_share(window, free))

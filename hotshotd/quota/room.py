@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from hotshotd._types import BotName
 from hotshotd.admission import Account, Ask, Permit, RateHeaders, Result
+from hotshotd.errors import KnockFirst
 from hotshotd.quota.breakers import Breakers
 from hotshotd.quota.ledger import Ledger
 from hotshotd.quota.moment import Moment
@@ -57,18 +58,26 @@ class Room:
     def check(self, tenant: Tenant, ask: Ask, *, at: Moment) -> None:
         """Raise what `ask` would; see `Admission.check`."""
         self.ledger.check_bot(tenant.bot, at=at)
-        self.breakers.check(tenant.bot, ask, at=at)
+        self._check_breaker(tenant, ask, at)
         self.ledger.check(tenant.bot, ask.chars, addressed=ask.addressed, at=at)
 
     def ask(self, tenant: Tenant, ask: Ask, *, at: Moment) -> Permit:
         """Give leave for one request; see `Admission.ask`. Not to be answered before the ledger is durable."""
         self.ledger.check_bot(tenant.bot, at=at)
         # Before the grant: a service that is not asked must cost nothing.
-        self.breakers.check(tenant.bot, ask, at=at)
+        self._check_breaker(tenant, ask, at)
         permit = self.ledger.grant(tenant.bot, ask.chars, lease=tenant.lease, addressed=ask.addressed, at=at)
         self.breakers.begin(tenant.bot, ask, number=permit.number, at=at)
         self._permits.setdefault(tenant.lease, {})[permit.number] = ask.service
         return permit
+
+    def _check_breaker(self, tenant: Tenant, ask: Ask, at: Moment) -> None:
+        try:
+            self.breakers.check(tenant.bot, ask, at=at)
+        except KnockFirst:
+            # Who can't pay for what is to follow must not knock.
+            self.ledger.check(tenant.bot, ask.chars, addressed=ask.addressed, at=at)
+            raise
 
     def account(self, tenant: Tenant, account: Account, *, at: Moment) -> None:
         """Note what became of a permit of this lease; anything else is ignored."""

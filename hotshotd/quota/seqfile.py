@@ -33,9 +33,12 @@ class SequenceFile:
         self._path = path
         self._fd = -1
 
-    def exists(self) -> bool:
-        """Whether there is such a file, empty or not."""
-        return self._path.exists()
+    def has_begun(self) -> bool:
+        """Whether a first mark was ever written, legible now or not: a full disk or a power cut leaves less."""
+        try:
+            return self._path.stat().st_size >= SLOT_BYTES
+        except FileNotFoundError:
+            return False
 
     def load(self) -> Mark | None:
         """Read the newest mark; None if there is none that is whole."""

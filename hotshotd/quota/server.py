@@ -6,7 +6,8 @@ If the write fails, the turn's grants are taken back and refused.
 Worker connections (quota.sock), one JSON object a line, each with an `id` that its answer repeats:
 
     {"op": "hello", "bot", "client"}                        first; the connection is the lease of what follows
-    {"op": "ask" | "check", "service", "role", "chars", "model", "key_id"}      -> {"number", "chars"} | {}
+    {"op": "ask" | "check", "service", "role", "chars", "model", "key_id", "addressed", "knock"}
+                                                                                -> {"number", "chars"} | {}
     {"op": "account", "number", "chars", "result", "received", "seconds", "retry_after", "error"}
     {"op": "acquire", "write"} -> {"wait"}      {"op": "observe", "used", "remaining", "reset_seconds"}
     {"op": "stretch", "interval", "requests"} -> {"interval"}
@@ -264,14 +265,13 @@ class _Server:
         if self._room is None:
             return
         ledger = self._room.ledger
-        granted = any(answer.number is not None for answer in self._answers)
         # Not while a write fails: the next try writes all of it, and a time that has passed would keep us awake.
-        if ledger.counters_changed and self._counters_at is None and ledger.state is not LedgerState.FAILING:
-            self._counters_at = at.monotonic + COUNTERS_SECONDS
-        late = self._counters_at is not None and self._counters_at <= at.monotonic
-        if ledger.state is not LedgerState.FAILING and (late or ledger.must_write):
-            self._write(full=False)
-        if granted and ledger.state is LedgerState.FAILING:
+        if ledger.state is not LedgerState.FAILING:
+            if self._counters_at is None and ledger.counters_changed:
+                self._counters_at = at.monotonic + COUNTERS_SECONDS
+            if ledger.must_write or (self._counters_at is not None and self._counters_at <= at.monotonic):
+                self._write(full=False)
+        if ledger.state is LedgerState.FAILING and any(answer.number is not None for answer in self._answers):
             self._take_back()
 
     def _write(self, *, full: bool) -> None:
@@ -376,12 +376,12 @@ class _Server:
             self._log.error("quota.write_failed", error=str(exc))
 
     def _compute_timeout(self) -> float | None:
-        at = moment.read(self._clock)
+        now = self._clock.monotonic()
         due = [time for time in (self._retry_at, self._counters_at) if time is not None]
         if self._room is not None and self._room.ledger.state is LedgerState.DAMAGED:
             # Nobody asks, so the new day must come by itself; once an hour, for the clock may be set meanwhile.
-            due.append(at.monotonic + min(3600.0, (self._room.ledger.resets_at - at.now).total_seconds()))
-        return max(0.0, min(due) - at.monotonic) if due else None
+            due.append(now + min(3600.0, (self._room.ledger.resets_at - self._clock.now()).total_seconds()))
+        return max(0.0, min(due) - now) if due else None
 
     # The supervisor.
 

@@ -132,7 +132,7 @@ class SqliteStore:
 
     def _load(self) -> Loaded:
         mark = self._sequence_file.load()
-        fresh = not self._has_ledger() and not self._sequence_file.exists()
+        fresh = not self._has_ledger() and not self._sequence_file.has_begun()
         if fresh:
             # First the second file, at 0: a crash before the ledger is there is then no damage.
             self._sequence_file.write(Mark(0, date.min, 0))
@@ -162,10 +162,10 @@ class SqliteStore:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         db = sqlite3.connect(self._path, isolation_level=None, timeout=0)
         self._db = db
+        # Before the first look at it, so that the -wal's index is in memory and no other process can open the file.
+        db.execute("PRAGMA locking_mode=EXCLUSIVE")
         # Before anything of it is changed or judged: what is whole for a newer release may look broken here.
         self._refuse_newer(db)
-        # Before WAL, so that its index is in memory and no other process can open the file.
-        db.execute("PRAGMA locking_mode=EXCLUSIVE")
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
         if [row[0] for row in db.execute("PRAGMA quick_check")] != ["ok"]:
@@ -193,7 +193,7 @@ class SqliteStore:
             return Loaded(epoch=0)
         try:
             day = date.fromisoformat(meta["day"])
-            return Loaded(
+            loaded = Loaded(
                 epoch=int(meta["sequence"]),
                 day=day,
                 rows=self._read_rows(day),
@@ -203,8 +203,10 @@ class SqliteStore:
                 clean=meta["clean"] == "1",
                 damaged_on=date.fromisoformat(meta["damaged_on"]) if meta["damaged_on"] else None,
             )
+            _check_figures(loaded)
         except (KeyError, ValueError, TypeError) as exc:
             raise _corrupt(f"a value is missing or wrong: {exc}") from exc
+        return loaded
 
     def _read_rows(self, day: date) -> tuple[Row, ...]:
         rows = self._database.execute("SELECT * FROM days WHERE day = ? ORDER BY bot", (day.isoformat(),))
@@ -322,6 +324,12 @@ def _read_writer(db: sqlite3.Connection) -> str:
     except sqlite3.Error:
         return ""
     return f" {row[0]}" if row else ""
+
+
+def _check_figures(loaded: Loaded) -> None:
+    """Refuse what no ledger ever wrote, for the next one would stumble over it."""
+    if loaded.unclean < 0 or not all(0 <= row.open_mark <= row.high_water for row in loaded.rows):
+        raise ValueError("a figure is out of its range")
 
 
 def _find_damage(found: Loaded, *, mark: Mark | None, fault: str) -> str | None:

@@ -23,6 +23,7 @@ from hotshotd.reddit.outcome import error_of_answer
 from hotshotd.reddit.parse import (
     Page,
     first_item,
+    move_time,
     number_levels,
     parse_branch,
     parse_identity,
@@ -243,7 +244,7 @@ class RedditPlatform:
         # Each pass sets at least one place aside, so this ends.
         while self._places.readable:
             try:
-                return self._feed.poll(self._fetch_page)
+                return tuple(map(self._tell_time, self._feed.poll(self._fetch_page)))
             except Refused as refusal:
                 self._blame(refusal)
         return ()
@@ -275,7 +276,8 @@ class RedditPlatform:
             page = self._read_page("message/unread/", after=page.after, mark="false")
             children += page.children
         notices = parse_notices(children, on_drop=self._report_drop)
-        return tuple(sorted(notices, key=lambda notice: notice.item.created_at))
+        told = (replace(notice, item=self._tell_time(notice.item)) for notice in notices)
+        return tuple(sorted(told, key=lambda notice: notice.item.created_at))
 
     def _mark_read(self, refs: Sequence[Ref]) -> None:
         for start in range(0, len(refs), NOTICES_PER_REQUEST):
@@ -303,18 +305,22 @@ class RedditPlatform:
         branch = parse_branch(answer, ref=ref)
         if branch is None:
             raise Refused(f"Reddit does not show {ref} any more: deleted or removed", why="not_found")
-        return branch
+        now = branch.item and self._tell_time(branch.item)
+        return Thread(self._tell_time(branch.submission), tuple(map(self._tell_time, branch.levels)), now)
 
     def _read_own(self, kind: Kind, since: datetime | None) -> tuple[Item, ...]:
         path = f"user/{_segment(self._name)}/{_OWN_PATHS[kind]}"
         page = self._read_page(path, sort="new")
-        items = parse_items(page.children, on_drop=self._report_drop)
+        items = self._parse_own(page)
         for _ in range(MAX_OWN_PAGES - 1):
             if since is None or page.after is None or not items or items[-1].created_at < since:
                 break
             page = self._read_page(path, after=page.after, sort="new")
-            items = [*items, *parse_items(page.children, on_drop=self._report_drop)]
+            items = [*items, *self._parse_own(page)]
         return tuple(items)
+
+    def _parse_own(self, page: Page) -> list[Item]:
+        return [self._tell_time(item) for item in parse_items(page.children, on_drop=self._report_drop)]
 
     def _reply(self, parent: Item, text: str) -> Ref:
         answer = self._write("api/comment/", {"thing_id": parent.ref, "text": text})
@@ -365,7 +371,12 @@ class RedditPlatform:
         return self._look_up(parse_link(url, site_url=self._sites.reddit_url))
 
     def _look_up(self, ref: Ref) -> Item:
-        return first_item(self._reddit().get("api/info/", {"id": ref}), ref=ref)
+        return self._tell_time(first_item(self._reddit().get("api/info/", {"id": ref}), ref=ref))
+
+    def _tell_time(self, item: Item) -> Item:
+        """Give a thing with its time told by our clock: whoever compares it does so with that one."""
+        ahead = self._reddit().ahead
+        return move_time(item, ahead) if ahead else item
 
     def _write(self, path: str, data: dict[str, Any], *, params: dict[str, str | int] | None = None) -> Any:
         answer = self._reddit().post(path, data, params)

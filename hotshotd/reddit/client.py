@@ -11,6 +11,7 @@ import functools
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.resources import files
 from typing import Any, Self
 
@@ -172,6 +173,11 @@ class RedditClient:
     def in_flight(self) -> float | None:
         """When the HTTP request under way must be over, in seconds of the clock, or None. Any thread."""
         return self._requestor.in_flight
+
+    @property
+    def ahead(self) -> timedelta:
+        """How far our wall clock is ahead of Reddit's, by the newest answer; none where nobody can tell."""
+        return self._requestor.ahead
 
     @property
     def scopes(self) -> frozenset[str]:

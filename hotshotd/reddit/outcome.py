@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -87,6 +87,15 @@ def _parse_moment(value: str | None, *, now: datetime) -> float | None:
         return (parsedate_to_datetime(value) - now).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def parse_date(headers: Mapping[str, str]) -> datetime | None:
+    """Give the server's time, to the second, from an answer's Date header; None where it tells none."""
+    try:
+        said = parsedate_to_datetime(headers["date"])
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return None
+    return said if said.tzinfo else said.replace(tzinfo=UTC)
 
 
 def parse_wait_text(message: str) -> float | None:

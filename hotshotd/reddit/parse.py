@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -198,6 +198,14 @@ def _time(value: object) -> datetime:
         return datetime.fromtimestamp(value, UTC)
     except (ValueError, OverflowError, OSError):
         return _UNKNOWN_TIME
+
+
+def move_time(item: Item, by: timedelta) -> Item:
+    """Give a thing as made so much later; as it is where no calendar has that moment."""
+    try:
+        return replace(item, created_at=item.created_at + by)
+    except OverflowError:
+        return item
 
 
 def _is_taken_away(text: str) -> bool:

@@ -9,6 +9,7 @@ sends the same request again; that is safe, because a 401 means that nothing was
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum, auto
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +21,8 @@ from prawcore.const import ACCESS_TOKEN_PATH
 from hotshotd.admission import Pace, RateHeaders
 from hotshotd.clock import Clock
 from hotshotd.errors import Down, PlatformError, QuotaError, Refused, Retry, Unknown
-from hotshotd.reddit.outcome import error_of_token_status, parse_retry_after, refusal_of_status
+from hotshotd.platform import CLOCK_TOLERANCE_SECONDS
+from hotshotd.reddit.outcome import error_of_token_status, parse_date, parse_retry_after, refusal_of_status
 from hotshotd.reddit.transport import RedditSession, describe_failure, read_body, was_never_sent
 
 #: Seconds to wait where the process that keeps the pace can't be asked.
@@ -42,6 +44,8 @@ class Traffic(Enum):
     #: The bytes of a picture, to the store that Reddit named; carries no token.
     UPLOAD = auto()
 
+
+_CLOCK_TOLERANCE = timedelta(seconds=CLOCK_TOLERANCE_SECONDS)
 
 #: Paths of writes that may be repeated, without slashes at their ends.
 _REPEATABLE_PATHS = frozenset({"/api/read_message", "/api/del", "/api/block_user", "/api/media/asset.json"})
@@ -86,6 +90,8 @@ class OnceRequestor(Requestor):
     traffic: Traffic | None = None
     #: Whether the newest answer refused the token.
     refused: bool = False
+    #: How far our wall clock is ahead of Reddit's, by the newest answer; none where nobody can tell.
+    ahead: timedelta = timedelta()
 
     def __init__(
         self,
@@ -124,6 +130,8 @@ class OnceRequestor(Requestor):
         response = self._send(traffic, method, url, kwargs)
         self.refused = response.status_code == 401
         self._observe(response)
+        if traffic is not Traffic.UPLOAD:
+            self._compare_clocks(response)
         self._judge(traffic, response, path=urlsplit(url).path)
         return response
 
@@ -170,12 +178,22 @@ class OnceRequestor(Requestor):
             # The answer matters more than the count, and the next request asks the quota process anyway.
             return
 
+    def _compare_clocks(self, response: requests.Response) -> None:
+        theirs = parse_date(response.headers)
+        if theirs is None:
+            return
+        ahead = timedelta(seconds=round((self._clock.now() - theirs).total_seconds()))
+        # Nothing else changes it: times that wander with the answers' speed would not compare.
+        if abs(ahead - self.ahead) >= _CLOCK_TOLERANCE:
+            self.ahead = ahead if abs(ahead) >= _CLOCK_TOLERANCE else timedelta()
+
     def _judge(self, traffic: Traffic, response: requests.Response, *, path: str) -> None:
         status = response.status_code
         if 200 <= status < 300:
             return
         if traffic is Traffic.TOKEN:
-            raise error_of_token_status(status, body=_decode(response), headers=response.headers, now=self._clock.now())
+            now = self._clock.now() - self.ahead
+            raise error_of_token_status(status, body=_decode(response), headers=response.headers, now=now)
         if status == 401 and traffic is not Traffic.UPLOAD:
             return
         raise self._error_of(traffic, response, path=path)
@@ -183,7 +201,7 @@ class OnceRequestor(Requestor):
     def _error_of(self, traffic: Traffic, response: requests.Response, *, path: str) -> PlatformError:
         status = response.status_code
         if status == 429:
-            wait = parse_retry_after(response.headers, now=self._clock.now())
+            wait = parse_retry_after(response.headers, now=self._clock.now() - self.ahead)
             return Retry(f"Reddit answers 429; next try in {wait:.0f} s", after=wait)
         if status in _AMBIGUOUS_STATUS or status < 200:
             return lost(traffic, what=f"{status} to {path}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 import requests
 
 from hotshotd.reddit.account import Sites, build_user_agent
+from hotshotd.reddit.outcome import parse_date
 from hotshotd.reddit.transport import RedditSession
 
 #: Seconds to connect, and for the answer.
@@ -29,9 +29,8 @@ def read_reddit_time(sites: Sites, *, operator: str) -> datetime | None:
             allow_redirects=False,
             stream=True,
         ) as response:
-            said = parsedate_to_datetime(response.headers["date"])
-    except (requests.RequestException, KeyError, ValueError, TypeError):
+            return parse_date(response.headers)
+    except requests.RequestException:
         return None
     finally:
         session.close()
-    return said if said.tzinfo else said.replace(tzinfo=UTC)

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from email import message_from_bytes
+from email.utils import format_datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Self, TypeVar, cast
@@ -377,6 +378,10 @@ class HttpServer:
         """Give the clock's monotonic seconds."""
         return self._clock.monotonic()
 
+    def tell_date(self) -> str:
+        """Give the clock's time as a header does."""
+        return format_datetime(self._clock.now(), usegmt=True)
+
     def answer(self, request: Request) -> Response:
         """Log a request, run middleware and handler, and give the answer. Never raises."""
         if self._identify is not None:
@@ -493,7 +498,7 @@ class _Connection(BaseHTTPRequestHandler):
         if response.cut_after is not None:
             self.close_connection = True
             body = body[: response.cut_after]
-        head = self._head(response)
+        head = self._head(response, server)
         if response.drip_seconds <= 0:
             self.wfile.write(head + body)
             return
@@ -505,11 +510,13 @@ class _Connection(BaseHTTPRequestHandler):
                 return
             self.wfile.write(body[start : start + step])
 
-    def _head(self, response: Response) -> bytes:
+    def _head(self, response: Response, server: HttpServer) -> bytes:
         lines = [f"HTTP/1.1 {response.status} {_phrase(response.status)}"]
         given = {name.casefold() for name, _ in response.headers}
         if response.body and "content-type" not in given:
             lines.append(f"Content-Type: {response.content_type}")
+        if "date" not in given:
+            lines.append(f"Date: {server.tell_date()}")
         lines.extend(f"{name}: {value}" for name, value in response.headers)
         if response.status != 204:
             lines.append(f"Content-Length: {len(response.body)}")

@@ -19,7 +19,7 @@ from hotshotd.supervisor.courier import Alert
 from hotshotd.supervisor.outbox import Outbox
 from hotshotd.supervisor.states import State
 from hotshotd.supervisor.supervisor import Supervisor
-from hotshotd.supervisor.told import Subject, Told
+from hotshotd.supervisor.told import WELL_SECONDS, Subject, Told
 from hotshotd.wire import Json
 
 #: A cause is not told twice for one bot within this time, unless it was well for a while in between.
@@ -28,6 +28,8 @@ PERIOD = timedelta(days=1)
 ENDING_PERIOD = timedelta(days=7)
 #: How long a bot must have been without a moderator's verdict, in seconds.
 MODERATION_SECONDS = 300.0
+#: How long no bot must have been able to read, in seconds. Shorter outages happen, and pass.
+READING_SECONDS = 1800.0
 #: How often the calendar is looked at for services that end, in seconds.
 CALENDAR_SECONDS = 6 * 3600.0
 
@@ -36,6 +38,7 @@ MAX_MESSAGE_CHARS = 500
 
 _BUDGET_CAUSES = {80: "budget_80", 100: "budget_100"}
 _LEDGER_TROUBLE = ("failing", "damaged")
+_REDDIT_DOWN, _REDDIT_BACK = Subject("reddit_down", "reddit"), Subject("reddit_down", "back")
 
 
 class Alerts:
@@ -47,6 +50,9 @@ class Alerts:
         self._outbox = outbox
         self._supervisor = supervisor
         self._without_verdict: dict[BotName, Timer] = {}
+        #: Whether any bot can read; None while none tries.
+        self._reading: bool | None = None
+        self._reading_timer: Timer | None = None
         self._quota_events: dict[str, Callable[[Json], None]] = {
             "budget.reached": self._on_budget,
             "state": self._on_ledger,
@@ -64,6 +70,7 @@ class Alerts:
             self._look_at_state(bot)
             self._look_at_bans(bot)
             self._look_at_moderation(bot)
+        self._look_at_reading()
 
     def follow(self) -> None:
         """Take over new settings: what could not be told before is tried again."""
@@ -121,6 +128,31 @@ class Alerts:
             f"{name} has had no verdict of a moderator for {MODERATION_SECONDS / 60:.0f} minutes, and publishes "
             f"nothing without one; `hotshotctl doctor {name}` tries each service",
         )
+
+    def _look_at_reading(self) -> None:
+        found = {bot.is_reading for bot in self._supervisor.bots.values()} - {None}
+        reading = any(found) if found else None
+        if reading is self._reading:
+            return
+        self._reading = reading
+        if self._reading_timer:
+            self._reading_timer.cancel()
+        if reading is not None:
+            self._reading_timer = self._loop.call_later(
+                WELL_SECONDS if reading else READING_SECONDS, self._tell_reading
+            )
+
+    def _tell_reading(self) -> None:
+        if not self._reading:
+            self._tell(
+                _REDDIT_DOWN,
+                None,
+                f"no bot has been able to read Reddit for {READING_SECONDS / 60:.0f} minutes: it is down, or this "
+                "machine's network is; the bots go on trying, `hotshotctl status` shows what they meet",
+            )
+            self._reading_timer = self._loop.call_later(READING_SECONDS, self._tell_reading)
+        elif self._told.forget(_REDDIT_DOWN):
+            self._tell(_REDDIT_BACK, None, "Reddit is back: bots read again", period=timedelta(0))
 
     def _on_budget(self, message: Json) -> None:
         name, percent = BotName(str(message.get("bot"))), message.get("percent")

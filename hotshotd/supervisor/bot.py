@@ -37,7 +37,7 @@ EXIT_FATAL = 77
 _BACKOFF = Backoff(base_seconds=1.0, cap_seconds=300.0)
 
 #: What of a worker's report is a change like one of state.
-_NEWS = frozenset({"banned_in", "degraded"})
+_NEWS = ("banned_in", "degraded", "reading")
 
 
 class Spawner(Protocol):
@@ -143,6 +143,16 @@ class Bot:
     def is_waiting(self) -> bool:
         """Tell whether a worker is there that can't sign in now, and tries again by itself."""
         return self.state is State.BACKOFF and self._child is not None
+
+    @property
+    def is_reading(self) -> bool | None:
+        """Tell whether the platform lets the bot read; None where that is not known, and of one that does not try."""
+        if self.pause is not None:
+            return None
+        if self.is_waiting:
+            return False
+        reading: bool | None = self.report.get("reading") if self.state is State.RUNNING else None
+        return reading
 
     def start(self, child: Child | None = None) -> None:
         """Take a worker that was forked already, or fork one; a failure to do so is a failure like any other."""
@@ -282,10 +292,11 @@ class Bot:
         self.totals.add(message)
 
     def _on_report(self, message: Json) -> None:
+        before = [self.report.get(fact) for fact in _NEWS]
         self.report.update(message["report"])
         if "last_error" in message["report"]:
             self.last_error = message["report"]["last_error"]
-        if not _NEWS.isdisjoint(message["report"]):
+        if before != [self.report.get(fact) for fact in _NEWS]:
             self._on_change()
 
     def _on_fatal(self, message: Json) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from hotshotd.errors import HotshotError, ProtocolError
 from hotshotd.loop import Loop
 from hotshotd.memory import opened_up
-from hotshotd.wire import Json, LineBuffer, encode
+from hotshotd.wire import Json, LineBuffer, encode, receive, send_some
 
 _PR_SET_PDEATHSIG = 1
 
@@ -53,7 +53,7 @@ class Child:
         self._channel = channel
         self._on_message = on_message
         self._buffer = LineBuffer()
-        self._unsent = b""
+        self._unsent = bytearray()
         channel.setblocking(False)
         if on_message is not None:
             loop.watch(channel, readable=self._read)
@@ -91,12 +91,9 @@ class Child:
 
     def _read(self) -> None:
         while self._channel.fileno() >= 0:
-            try:
-                data = self._channel.recv(65536)
-            except BlockingIOError:
+            data = receive(self._channel)
+            if data is None:
                 return
-            except OSError:
-                data = b""
             if not data:
                 self.close()
                 return
@@ -113,14 +110,11 @@ class Child:
         if self._channel.fileno() < 0:
             return
         try:
-            while self._unsent:
-                sent = self._channel.send(self._unsent)
-                self._unsent = self._unsent[sent:]
-        except BlockingIOError:
-            if len(self._unsent) > _MAX_BACKLOG_BYTES:
-                self.kill()
+            send_some(self._channel, self._unsent)
         except OSError:
-            self._unsent = b""
+            self._unsent.clear()
+        if len(self._unsent) > _MAX_BACKLOG_BYTES:
+            self.kill()
         if self._channel.fileno() >= 0:
             self._loop.watch(self._channel, readable=self._read, writable=self._write if self._unsent else None)
 

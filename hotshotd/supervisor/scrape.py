@@ -12,6 +12,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from hotshotd.loop import Loop, Timer
+from hotshotd.wire import receive, send_some
 
 #: Connections at once; one more, and the oldest is closed: whoever holds them all keeps nobody out.
 MAX_CONNECTIONS = 16
@@ -103,12 +104,9 @@ class _Connection:
         self._forget(self)
 
     def _read(self) -> None:
-        try:
-            data = self._peer.recv(MAX_REQUEST_BYTES)
-        except BlockingIOError:
+        data = receive(self._peer, most_bytes=MAX_REQUEST_BYTES)
+        if data is None:
             return
-        except OSError:
-            data = b""
         if not data:
             self.close()
             return
@@ -151,16 +149,14 @@ class _Connection:
 
     def _write(self) -> None:
         try:
-            while self._unsent:
-                del self._unsent[: self._peer.send(self._unsent)]
-        except BlockingIOError:
-            self._loop.watch(self._peer, readable=self._read, writable=self._write)
-            return
+            send_some(self._peer, self._unsent)
         except OSError:
-            self._unsent.clear()
             self.close()
             return
-        self._end()
+        if self._unsent:
+            self._loop.watch(self._peer, readable=self._read, writable=self._write)
+        else:
+            self._end()
 
     def _end(self) -> None:
         # Not close() yet: unread bytes of a long request would turn it into a reset that eats the answer.

@@ -63,9 +63,9 @@ class Told:
         if entry is not None and entry.well_since is None:
             entry.well_since = self.clock.monotonic()
 
-    def forget(self, subject: Subject) -> None:
-        """Take it back: the alert never arrived."""
-        self._entries.pop(subject, None)
+    def forget(self, subject: Subject) -> bool:
+        """Take it back, for the alert never arrived, or is over; False where it was not told."""
+        return self._entries.pop(subject, None) is not None
 
     def note_arrived(self, subject: Subject) -> None:
         """Remember over the next start that this was told. Writes a small file."""

@@ -30,8 +30,8 @@ T = TypeVar("T")
 
 #: Seconds past its limit after which a call is taken to hang for ever: no thread can be ended from outside.
 SLACK_SECONDS = 30.0
-#: Limits by what is asked: connecting and reading, a second request after a refusal included; seconds.
-TEXT_SECONDS = 260.0
+#: Limits by what is asked: connecting and reading, a knock and a second request after a refusal included; seconds.
+TEXT_SECONDS = 385.0
 SMALL_SECONDS = 80.0
 LOCAL_SECONDS = 10.0
 #: A picture: made, fetched, and by AI Horde's volunteers.

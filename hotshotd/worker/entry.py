@@ -33,6 +33,7 @@ from hotshotd.worker.faculties import build_faculties
 from hotshotd.worker.hooks import TokenKeeper, UnreadablePlaces, call_in_loop
 from hotshotd.worker.link import Link
 from hotshotd.worker.parts import Parts
+from hotshotd.worker.slots import KeptSlots
 from hotshotd.worker.worker import EXIT_FATAL, Worker
 
 _log = log.get_logger()
@@ -138,7 +139,14 @@ def build_parts(config: BotConfig, main: MainConfig, link: Link, *, environ: Map
     posting = None
     if config.post is not None:
         posting = Posting(
-            config, platform=platform, faculties=faculties, writer=writer, editor=editor, clock=clock, news=link
+            config,
+            platform=platform,
+            faculties=faculties,
+            writer=writer,
+            editor=editor,
+            clock=clock,
+            news=link,
+            memory=KeptSlots(main.state_dir / "slots" / config.name),
         )
     answering = None
     if config.reply is not None:

@@ -93,7 +93,6 @@ class Errands:
         self._is_ready = is_ready
         self._why_quiet = why_quiet
         self._under_way: dict[int, asyncio.Task[None]] = {}
-        self._abandoned: set[int] = set()
         self._doings: dict[str, Callable[[_Errand, Json], Coroutine[Any, Any, None]]] = {
             "try": self._try,
             "post": self._post,
@@ -114,17 +113,9 @@ class Errands:
 
     def drop(self, command: Json) -> None:
         """Give up an errand that nobody waits for any more."""
-        number = int(command["id"])
-        task = self._under_way.get(number)
-        if task is None:
-            return
-        if self._parts.writer.under_way_task is not task:
-            task.cancel()
-            return
-        # The writer sends nothing again once it is closed. It holds its lock until the write has its outcome, so
-        # that nobody else meets a closed writer: `_let_write` opens it before the next one's turn.
-        self._abandoned.add(number)
-        self._parts.writer.close()
+        task = self._under_way.get(int(command["id"]))
+        if task is not None:
+            self._parts.writer.cancel(task)
 
     async def _run(self, errand: _Errand, command: Json) -> None:
         try:
@@ -144,7 +135,6 @@ class Errands:
 
     def _finish(self, errand: _Errand) -> None:
         self._under_way.pop(errand.number, None)
-        self._abandoned.discard(errand.number)
         if errand.end is None:
             errand.fail(*(self._why_quiet() or ("dropped", "it was dropped; nothing was written")))
         self._report(errand)
@@ -186,7 +176,7 @@ class Errands:
     async def _post(self, errand: _Errand, command: Json) -> None:
         if self._posts is None:
             raise NotDone("this bot only replies: its file has no `post` section", reply_code=Why.POST_OFF.value)
-        verdict = await self._let_write(errand, self._posts.make_now(dry_run=command["dry_run"], tell=errand.tell))
+        verdict = await self._posts.make_now(dry_run=command["dry_run"], tell=errand.tell)
         is_dry = verdict.why is Why.DRY_RUN
         if verdict.outcome is not Outcome.PUBLISHED and not is_dry:
             raise _not_done("not posted", verdict)
@@ -195,17 +185,10 @@ class Errands:
         # Before the next wait: from here on it is posted, whoever drops this errand.
         errand.succeed(**made, dry_run=is_dry, thing=thing, permalink=None)
         if thing is not None:
-            errand.succeed(**made, dry_run=is_dry, thing=thing, permalink=await self._find_permalink(errand, thing))
+            errand.succeed(**made, dry_run=is_dry, thing=thing, permalink=await self._find_permalink(thing))
 
-    async def _let_write(self, errand: _Errand, work: Coroutine[Any, Any, Verdict]) -> Verdict:
-        try:
-            return await work
-        finally:
-            if errand.number in self._abandoned and self._why_quiet() is None:
-                self._parts.writer.open()
-
-    async def _find_permalink(self, errand: _Errand, thing: Ref) -> str | None:
-        if errand.number in self._abandoned or self._why_quiet() is not None:
+    async def _find_permalink(self, thing: Ref) -> str | None:
+        if self._why_quiet() is not None:
             return None
         try:
             return (await self._parts.platform.resolve(thing)).permalink or None

@@ -13,7 +13,7 @@ from typing import Any
 
 from hotshotd._types import Role
 from hotshotd.log import excerpt, get_logger, redact_all
-from hotshotd.wire import Json, LineBuffer, encode
+from hotshotd.wire import Json, LineBuffer, encode, receive, send_some
 
 _log = get_logger()
 
@@ -132,10 +132,7 @@ class Link:
 
     def _write(self) -> None:
         try:
-            while self._unsent:
-                del self._unsent[: self._channel.send(self._unsent)]
-        except BlockingIOError:
-            return
+            send_some(self._channel, self._unsent)
         except OSError:
             # Nobody is there any more; the loop learns it from reading.
             self._unsent.clear()
@@ -160,12 +157,9 @@ class Link:
             asyncio.get_running_loop().call_later(seconds, self.flush)
 
     def _read(self, on_command: Callable[[Json], None], on_end: Callable[[], None]) -> None:
-        try:
-            data = self._channel.recv(65536)
-        except BlockingIOError:
+        data = receive(self._channel)
+        if data is None:
             return
-        except OSError:
-            data = b""
         if not data:
             asyncio.get_running_loop().remove_reader(self._channel)
             on_end()

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from hotshotd._types import Outcome
 from hotshotd.brain.ports import BrainClock
-from hotshotd.brain.posting import RETRY, Posting
+from hotshotd.brain.posting import MANUAL, RETRY, Posting
 from hotshotd.brain.trace import Step, Tell, tell_nobody
 from hotshotd.brain.verdict import Verdict, Why
 from hotshotd.config.schedule import Every
@@ -17,13 +17,13 @@ from hotshotd.config.schema import PostSection
 from hotshotd.errors import AuthDead, BotPaused
 from hotshotd.log import get_logger
 from hotshotd.worker.link import Link
-from hotshotd.worker.schedule import Slot, find_missed, find_next
+from hotshotd.worker.schedule import Slot, find_next, find_passed
 from hotshotd.worker.tasks import Tasks
 
 _log = get_logger()
 
-#: The slot's name of a post that an operator asked for.
-MANUAL = "manual"
+#: How old a slot may be that is said to have been missed, in seconds: older ones nobody waits for.
+MISSED_SECONDS = 7 * 86_400.0
 
 
 class Posts:
@@ -46,11 +46,14 @@ class Posts:
         self._zone = zone
         self._tasks = tasks
         self._link = link
+        self._made = posting.memory
         self._may_plan = may_plan
         self._turn = asyncio.Lock()
         self._failures = 0
         #: The slot for which the last scheduled post was made.
         self._last_slot = ""
+        #: The slot that was last said to have been missed.
+        self._missed_slot = ""
 
     def plan(self, *, catch_up: bool) -> None:
         """Plan the next post; with `catch_up` a slot that was missed not long ago comes first."""
@@ -83,12 +86,31 @@ class Posts:
 
     def _find_slot(self, *, catch_up: bool) -> Slot | None:
         now, last = self._clock.now(), self._posting.last_post_at
-        missed = None
-        if catch_up:
-            missed = find_missed(
-                self._post.schedule, now, self._zone, catch_up_seconds=self._post.catch_up, last_post=last
-            )
-        return missed or find_next(self._post.schedule, now, self._zone, last_post=last)
+        missed = self._find_missed(now, within_seconds=self._post.catch_up) if catch_up else None
+        if catch_up and missed is None:
+            self._tell_missed(now)
+        return missed or find_next(self._post.schedule, now, self._zone, last_post=last, made=self._made)
+
+    def _find_missed(self, now: datetime, *, within_seconds: float) -> Slot | None:
+        slot = find_passed(self._post.schedule, now, self._zone, within_seconds=within_seconds)
+        if slot is None:
+            return None
+        last = self._posting.last_post_at
+        if last is not None and last >= slot.due:
+            # By a worker that died before it could note it; or in a dry run of this one, which counts for no other.
+            if slot.key != self._last_slot:
+                self._made.add(slot.key)
+            return None
+        return None if slot.key in self._made else slot
+
+    def _tell_missed(self, now: datetime) -> None:
+        """Say once of a slot that it will not be made: else nothing tells why there is no post."""
+        slot = self._find_missed(now, within_seconds=MISSED_SECONDS)
+        # A bot without any post is taken to be new: it has missed nothing.
+        if slot is None or self._posting.last_post_at is None or slot.key == self._missed_slot:
+            return
+        self._missed_slot = slot.key
+        self._link.event("post.missed", slot=slot.key, late_seconds=round((now - slot.due).total_seconds()))
 
     def _plan_anew(self) -> None:
         # A slot of the clock stays where it is, planned or being retried.
@@ -126,10 +148,10 @@ class Posts:
 
         A pause that ends, or ends once more, plans anew while the post of the slot may still be on its way.
         """
-        if slot.key == self._last_slot:
-            return True
-        last = self._posting.last_post_at
-        return isinstance(self._post.schedule, Every) and last is not None and last >= slot.due
+        if isinstance(self._post.schedule, Every):
+            last = self._posting.last_post_at
+            return last is not None and last >= slot.due
+        return slot.key == self._last_slot
 
     def _fail(self, slot: str, exc: Exception) -> Verdict:
         verdict = Verdict.of(Why.ERROR, detail=f"{type(exc).__name__}: {exc}"[:300])

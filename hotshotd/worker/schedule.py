@@ -8,7 +8,7 @@ on one moment are one slot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -29,38 +29,39 @@ class Slot:
     due: datetime
 
 
-def find_next(schedule: Schedule, after: datetime, zone: ZoneInfo, *, last_post: datetime | None) -> Slot | None:
+def find_next(
+    schedule: Schedule, after: datetime, zone: ZoneInfo, *, last_post: datetime | None, made: Container[str] = ()
+) -> Slot | None:
     """Give the first slot that is due later than `after`; None when there is none in a lifetime.
 
     `last_post` is when the bot's newest own submission was made: `every` counts from it, and is due at once without
-    one; no other schedule goes back behind it, so that a clock which was set back brings no slot a second time.
+    one; no other schedule goes back behind it, nor to one of the slots `made` (their keys), so that a clock which was
+    set back brings no slot a second time.
     """
     if isinstance(schedule, Every):
         due = after if last_post is None else max(after, last_post + timedelta(seconds=schedule.seconds))
         return Slot(due.astimezone(zone).replace(microsecond=0, tzinfo=None).isoformat(), due)
     since = after if last_post is None else max(after, last_post)
     start = since.astimezone(zone).date() - timedelta(days=1)
-    return next((slot for slot in _generate_slots(schedule, start, zone) if slot.due > since), None)
+    slots = _generate_slots(schedule, start, zone)
+    return next((slot for slot in slots if slot.due > since and slot.key not in made), None)
 
 
-def find_missed(
-    schedule: Schedule, now: datetime, zone: ZoneInfo, *, catch_up_seconds: float, last_post: datetime | None
-) -> Slot | None:
-    """Give the latest slot that passed within `catch_up_seconds` and that no own submission was made for, or None.
+def find_passed(schedule: Schedule, now: datetime, zone: ZoneInfo, *, within_seconds: float) -> Slot | None:
+    """Give the latest slot that passed within some time, or None.
 
     Earlier ones are forgotten: however long the bot was away, it makes one late post at most.
     """
     if isinstance(schedule, Every):
         return None
-    since = now - timedelta(seconds=catch_up_seconds)
+    since = now - timedelta(seconds=within_seconds)
     passed: Slot | None = None
     for slot in _generate_slots(schedule, since.astimezone(zone).date() - timedelta(days=1), zone):
         if slot.due > now:
             break
         if slot.due >= since:
             passed = slot
-    made = passed is not None and last_post is not None and last_post >= passed.due
-    return None if made else passed
+    return passed
 
 
 def _generate_slots(schedule: Schedule, start: date, zone: ZoneInfo) -> Iterator[Slot]:

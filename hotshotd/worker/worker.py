@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -75,7 +76,7 @@ class Worker:
         self._errands = Errands(parts, self._posts, self._tasks, is_ready=self._ready, why_quiet=self._tell_why_quiet)
         self._put_back: dict[Ref, Found] = {}
         self._has_polled = False
-        self._read: list[Item] = []
+        self._read: list[Found] = []
         self._poll_failures = 0
         self._marking = False
         #: When the loop's time was 0, by the wall clock; it moves when that clock is set.
@@ -287,7 +288,7 @@ class Worker:
             return
         waiting, self._put_back = list(self._put_back.values()), {}
         for found in waiting:
-            self._start_item(found.item, found.reason)
+            self._start_item(found)
         self._plan_everything()
 
     async def _stop(self) -> None:
@@ -324,10 +325,10 @@ class Worker:
         try:
             # In this order: what the listings show as a stranger's remark, the inbox may know as an answer to us.
             # What the listings gave is not given again, so it is kept while the inbox can't be read.
-            self._read += await self._platform.feed()
+            self._read += [self._find(item, None) for item in await self._platform.feed()]
             notices = await self._platform.inbox()
-            items, self._read = self._read, []
-            self._take(notices, items)
+            listed, self._read = self._read, []
+            self._take(notices, listed)
             self._poll_failures = 0
             await self._plan_next_poll()
             if not self._has_polled:
@@ -349,6 +350,7 @@ class Worker:
 
     def _note_failed_poll(self, exc: Exception) -> None:
         self._poll_failures += 1
+        self._link.report(reading=False)
         self._link.trouble(f"reading: {exc if isinstance(exc, PlatformError) else repr(exc)}")
         _log.warning("poll.failed", error=str(exc), attempt=self._poll_failures)
 
@@ -362,28 +364,34 @@ class Worker:
             ),
             limit_seconds=LOCAL_SECONDS,
         )
-        self._link.report(poll_interval_s=round(seconds, 1))
+        self._link.report(poll_interval_s=round(seconds, 1), reading=True)
         self._plan_poll(seconds)
 
-    def _take(self, notices: Sequence[Notice], items: Sequence[Item]) -> None:
+    def _take(self, notices: Sequence[Notice], listed: Sequence[Found]) -> None:
         # Notices first: they say why a thing concerns the bot, the listing of the same thing does not.
         for notice in notices:
             self._desk.note(notice)
-            self._begin(notice.item, notice.reason)
-        for item in items:
-            self._begin(item, None)
+            self._begin(self._find(notice.item, notice.reason))
+        for found in listed:
+            self._begin(found)
         self._mark_soon()
 
-    def _begin(self, item: Item, reason: Reason | None) -> None:
-        if self._desk.begin(item.ref):
-            self._start_item(item, reason)
+    def _find(self, item: Item, reason: Reason | None) -> Found:
+        """Take note of how old a thing is, before the wall clock may be set; its time begins with `_start_item`."""
+        age_seconds = (self._clock.now() - item.created_at).total_seconds()
+        return Found(item, reason, deadline=0.0, made_at=self._clock.monotonic() - age_seconds)
 
-    def _start_item(self, item: Item, reason: Reason | None) -> None:
-        seconds = ITEM_SECONDS
-        if reason is not None:
-            age = (self._clock.now() - item.created_at).total_seconds()
-            seconds = max(0.0, self._config.poll.inbox_lookback - age)
-        self._go_on(Found(item, reason, self._clock.monotonic() + seconds))
+    def _begin(self, found: Found) -> None:
+        if self._desk.begin(found.item.ref):
+            self._start_item(found)
+
+    def _start_item(self, found: Found) -> None:
+        """Give a thing its time: from now on for one of a listing, for a notice from when it was written."""
+        assert found.made_at is not None
+        deadline = self._clock.monotonic() + ITEM_SECONDS
+        if found.reason is not None:
+            deadline = found.made_at + self._config.poll.inbox_lookback
+        self._go_on(replace(found, deadline=deadline))
 
     def _go_on(self, found: Found) -> None:
         if self._may_work():
@@ -404,7 +412,7 @@ class Worker:
         except Exception as exc:  # noqa: BLE001 - one of the four boundaries: an item must not end a bot
             end = self._fail(found, exc)
         if isinstance(end, Deferred):
-            asyncio.get_running_loop().call_later(end.seconds, self._go_on, found)
+            asyncio.get_running_loop().call_later(end.seconds, self._go_on, end.found)
             return
         self._finish(found, end)
 

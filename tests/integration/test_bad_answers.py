@@ -61,8 +61,8 @@ DOT = Picture(
 class HastySession(ServiceSession):
     """A session that waits for no answer longer than 0.3 s, whatever a client allows."""
 
-    def post_json(self, call: Call, **rest: Any) -> Any:
-        return super().post_json(replace(call, read_seconds=min(0.3, call.read_seconds)), **rest)
+    def send(self, call: Call, **rest: Any) -> Any:
+        return super().send(replace(call, read_seconds=min(0.3, call.read_seconds)), **rest)
 
 
 @contextmanager

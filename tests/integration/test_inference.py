@@ -200,7 +200,7 @@ def post(session: ServiceSession, url: str, *, read_seconds: float = 5.0, **chan
         sent_texts=(PROMPT_TEXT,),
         **changes,
     )
-    return session.post_json(call, parse=lambda answer: answer.json)
+    return session.send(call, parse=lambda answer: answer.json)
 
 
 def assert_discreet(error: BaseException) -> None:
@@ -217,7 +217,7 @@ def assert_discreet(error: BaseException) -> None:
 # --- the order in which money is spent ---
 
 
-def test_post_json__asks_under_the_gate_and_waits_outside(session: ServiceSession, admission: Recorder) -> None:
+def test_send__asks_under_the_gate_and_waits_outside(session: ServiceSession, admission: Recorder) -> None:
     """check, connect, gate, ask, send, open, answer, account: the gate is open before the answer comes."""
     seen: list[bool] = []
 
@@ -235,7 +235,7 @@ def test_post_json__asks_under_the_gate_and_waits_outside(session: ServiceSessio
     assert account.seconds > 0
 
 
-def test_post_json__connects_before_it_asks(session: ServiceSession, admission: Recorder) -> None:
+def test_send__connects_before_it_asks(session: ServiceSession, admission: Recorder) -> None:
     """When leave is asked, the connection stands and not a byte was sent on it."""
     listener = listen()
     peers: list[socket.socket] = []
@@ -256,7 +256,7 @@ def test_post_json__connects_before_it_asks(session: ServiceSession, admission: 
     assert admission.accounts == []
 
 
-def test_post_json__a_refused_connection_costs_nothing(session: ServiceSession, admission: Recorder) -> None:
+def test_send__a_refused_connection_costs_nothing(session: ServiceSession, admission: Recorder) -> None:
     """Nobody listens: leave is not even asked for, but the breakers hear of it."""
     with listen() as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -267,9 +267,7 @@ def test_post_json__a_refused_connection_costs_nothing(session: ServiceSession, 
 
 
 @pytest.mark.parametrize("refusal", [BotPaused("paused"), QuotaUnavailable("away")])
-def test_post_json__is_refused_before_connecting(
-    session: ServiceSession, admission: Recorder, refusal: Exception
-) -> None:
+def test_send__is_refused_before_connecting(session: ServiceSession, admission: Recorder, refusal: Exception) -> None:
     """`check` refuses without a connection."""
     admission.refusal, admission.refuse_check = refusal, True
     with serve(json_response({})) as server, pytest.raises(type(refusal)):
@@ -278,7 +276,7 @@ def test_post_json__is_refused_before_connecting(
     assert server.log.requests() == ()
 
 
-def test_post_json__sends_nothing_without_a_permit(session: ServiceSession, admission: Recorder) -> None:
+def test_send__sends_nothing_without_a_permit(session: ServiceSession, admission: Recorder) -> None:
     """A refusal at the gate leaves the server without a request, and nothing to account for."""
     admission.refusal = QuotaExceeded("over", cost=1, left=0, resets_at=SystemClock().now())
     with serve(json_response({})) as server, pytest.raises(QuotaExceeded):
@@ -321,7 +319,7 @@ def stay_silent(connection: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("script", [drip, drip_headers, drip_body, stay_silent])
-def test_post_json__has_one_limit_for_the_whole_answer(
+def test_send__has_one_limit_for_the_whole_answer(
     session: ServiceSession, admission: Recorder, script: Callable[[socket.socket], None]
 ) -> None:
     """Silence and drops of bytes alike end when the limit has passed; the request stays charged."""
@@ -344,7 +342,7 @@ def test_post_json__has_one_limit_for_the_whole_answer(
         raw(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nxxxx"),
     ],
 )
-def test_post_json__a_broken_answer_is_charged_once(
+def test_send__a_broken_answer_is_charged_once(
     session: ServiceSession, admission: Recorder, script: Callable[[socket.socket], None]
 ) -> None:
     """Whatever comes back that is no HTTP answer: charged, accounted for once, not repeated."""
@@ -354,7 +352,7 @@ def test_post_json__a_broken_answer_is_charged_once(
     assert_discreet(caught.value)
 
 
-def test_post_json__a_reset_is_charged_and_not_repeated(session: ServiceSession, admission: Recorder) -> None:
+def test_send__a_reset_is_charged_and_not_repeated(session: ServiceSession, admission: Recorder) -> None:
     """A reset after the request was sent is an unknown outcome: spent."""
     with serve(Response(reset=True)) as server, pytest.raises(InferenceUnavailable):
         post(session, server.base_url)
@@ -362,7 +360,7 @@ def test_post_json__a_reset_is_charged_and_not_repeated(session: ServiceSession,
     assert len(server.log.requests()) == 1
 
 
-def test_post_json__a_gigantic_answer_is_nonsense(session: ServiceSession, admission: Recorder) -> None:
+def test_send__a_gigantic_answer_is_nonsense(session: ServiceSession, admission: Recorder) -> None:
     """More than the cap is not read to its end, nor used."""
     with serve(Response(body=b"[" + b" " * 5 * 1024 * 1024 + b"]")) as server:
         with pytest.raises(InferenceNonsense, match="more than 4194304 bytes"):
@@ -371,7 +369,7 @@ def test_post_json__a_gigantic_answer_is_nonsense(session: ServiceSession, admis
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff\xfe", b"[" * 100_000, b"9" * 10_000])
-def test_post_json__what_is_not_json_is_nonsense(session: ServiceSession, admission: Recorder, body: bytes) -> None:
+def test_send__what_is_not_json_is_nonsense(session: ServiceSession, admission: Recorder, body: bytes) -> None:
     """A 200 that can't be read is a failure of the service."""
     with serve(Response(body=body)) as server, pytest.raises(InferenceNonsense):
         post(session, server.base_url)
@@ -379,7 +377,7 @@ def test_post_json__what_is_not_json_is_nonsense(session: ServiceSession, admiss
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_post_json__follows_no_redirect(session: ServiceSession, admission: Recorder, status: int) -> None:
+def test_send__follows_no_redirect(session: ServiceSession, admission: Recorder, status: int) -> None:
     """Another host never gets to see the key."""
     with serve(json_response({})) as other:
         moved = Response(status, headers=(("Location", other.base_url + "/x"),))
@@ -392,7 +390,7 @@ def test_post_json__follows_no_redirect(session: ServiceSession, admission: Reco
 # --- connections ---
 
 
-def test_post_json__keeps_a_connection(session: ServiceSession) -> None:
+def test_send__keeps_a_connection(session: ServiceSession) -> None:
     """Two requests in a row share a connection."""
     with listen() as listener:
         served: list[bytes] = []
@@ -413,9 +411,7 @@ def test_post_json__keeps_a_connection(session: ServiceSession) -> None:
     assert len(served) == 2
 
 
-def test_post_json__a_dropped_connection_is_replaced_before_it_costs(
-    session: ServiceSession, admission: Recorder
-) -> None:
+def test_send__a_dropped_connection_is_replaced_before_it_costs(session: ServiceSession, admission: Recorder) -> None:
     """A server that closes between two requests costs nothing extra."""
     with serve(json_response({})) as server:
         post(session, server.base_url)
@@ -425,9 +421,7 @@ def test_post_json__a_dropped_connection_is_replaced_before_it_costs(
     assert [account.result for account in admission.accounts] == [Result.OK, Result.OK]
 
 
-def test_post_json__a_connection_dropped_while_asking_is_given_back(
-    session: ServiceSession, admission: Recorder
-) -> None:
+def test_send__a_connection_dropped_while_asking_is_given_back(session: ServiceSession, admission: Recorder) -> None:
     """It closes between the question and the answer of the quota process: nothing left, so it is given back."""
     with serve(json_response({})) as server:
         post(session, server.base_url)
@@ -472,7 +466,7 @@ def test_close__ends_a_wait_at_once(session: ServiceSession, admission: Recorder
     assert admission.only().result is Result.FAILED
 
 
-def test_post_json__many_threads_share_a_session(session: ServiceSession, admission: Recorder) -> None:
+def test_send__many_threads_share_a_session(session: ServiceSession, admission: Recorder) -> None:
     """Eight threads at once: each gets its own answer, each permit one account."""
     answers: dict[int, Any] = {}
 
@@ -482,7 +476,7 @@ def test_post_json__many_threads_share_a_session(session: ServiceSession, admiss
     def ask(number: int, url: str) -> None:
         target = endpoint(url)
         call = Call(endpoint=target, path=f"n{number}", payload={}, ask=make_ask(target, chars=1))
-        answers[number] = session.post_json(call, parse=lambda answer: answer.json)
+        answers[number] = session.send(call, parse=lambda answer: answer.json)
 
     with serve(echo) as server:
         threads = [threading.Thread(target=ask, args=(number, server.base_url)) for number in range(8)]
@@ -683,7 +677,7 @@ def test_key__goes_in_a_header_and_nowhere_else(
     with serve(json_response({})) as server:
         post(session, server.base_url)
         target = endpoint(server.base_url, key=None)
-        session.post_json(Call(endpoint=target, path="", payload={}, ask=make_ask(target, chars=0)), parse=lambda _: 0)
+        session.send(Call(endpoint=target, path="", payload={}, ask=make_ask(target, chars=0)), parse=lambda _: 0)
     first, second = server.log.requests()
     assert first.bearer == KEY
     assert "authorization" not in second.headers
@@ -702,7 +696,7 @@ def test_key__one_that_fits_no_header_is_never_quoted(session: ServiceSession, a
     """The libraries would quote it: it is refused before they see it."""
     target = endpoint("http://127.0.0.1:9", key=key)
     with pytest.raises(InferenceGone) as caught:
-        session.post_json(Call(endpoint=target, path="", payload={}, ask=make_ask(target, chars=0)), parse=lambda _: 0)
+        session.send(Call(endpoint=target, path="", payload={}, ask=make_ask(target, chars=0)), parse=lambda _: 0)
     assert key not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -759,12 +753,12 @@ def test_generate__each_kind_of_failure_is_accounted_for(
             return "text"
 
         with pytest.raises(kind) as caught:
-            session.post_json(call, parse=parse)
+            session.send(call, parse=parse)
     assert type(caught.value) is kind
     assert admission.only().result is result
 
 
-def test_post_json__passes_on_what_a_service_asks_to_wait(session: ServiceSession, admission: Recorder) -> None:
+def test_send__passes_on_what_a_service_asks_to_wait(session: ServiceSession, admission: Recorder) -> None:
     """Retry-After reaches both the caller and the breaker, capped."""
     busy = json_response({"error": "slow down"}, status=429, headers=[("Retry-After", "7200")])
     with serve(busy) as server, pytest.raises(InferenceUnavailable) as caught:
@@ -773,7 +767,7 @@ def test_post_json__passes_on_what_a_service_asks_to_wait(session: ServiceSessio
     assert admission.only().retry_after == 3600
 
 
-def test_post_json__an_echo_of_the_prompt_is_not_repeated(session: ServiceSession, admission: Recorder) -> None:
+def test_send__an_echo_of_the_prompt_is_not_repeated(session: ServiceSession, admission: Recorder) -> None:
     """A server that quotes prompt and key in its error gives neither away."""
     loud = json_response({"error": f"cannot do {PROMPT_TEXT} with {KEY}"}, status=400)
     with serve(loud) as server, pytest.raises(InferenceRejected, match="cannot do") as caught:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -14,42 +13,18 @@ import time
 from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
+from quotakit import NoonClock, QuietLog, make_ask, spend
 
 from hotshotd import __version__
-from hotshotd._types import BotName, Chars, Role
-from hotshotd.admission import Account, Ask, RateHeaders, Result
-from hotshotd.clock import SystemClock
+from hotshotd._types import Chars
+from hotshotd.admission import Account, RateHeaders, Result
 from hotshotd.errors import BotPaused, ConfigError, QuotaError, QuotaExceeded, QuotaUnavailable
-from hotshotd.quota.client import QuotaClient
 from hotshotd.quota.messages import write_ask
 from hotshotd.quota.server import serve
 from hotshotd.quota.store import SqliteStore
-from hotshotd.wire import LineBuffer, encode
-
-FORK = multiprocessing.get_context("fork")
-
-
-class NoonClock(SystemClock):
-    """The machine's clock, moved to a noon, so that no test meets a midnight."""
-
-    def __init__(self) -> None:
-        noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
-        self._shift = noon - datetime.now(UTC)
-
-    def now(self) -> datetime:
-        return super().now() + self._shift
-
-
-class QuietLog:
-    """Keeps what went wrong on standard error, where pytest shows it."""
-
-    def error(self, event: str, **fields: object) -> None:
-        os.write(2, f"{event} {fields}\n".encode())
-
-    warning = error
+from hotshotd.wire import encode
 
 
 class CountingStore(SqliteStore):
@@ -59,104 +34,6 @@ class CountingStore(SqliteStore):
         super().write(batch)
         with (self._path.parent / "writes").open("a") as file:
             file.write("x")
-
-
-def _run(listener, channel, parent_end, folder, clock, store) -> None:
-    parent_end.close()
-    serve(listener=listener, channel=channel, state_dir=folder, clock=clock, log=QuietLog(), open_store=store)
-
-
-class Daemon:
-    """What the supervisor is to the quota process: it keeps the listener, the channel, and the settings."""
-
-    def __init__(self, folder: Path, *, store=SqliteStore, **budgets: int | None) -> None:
-        self.folder = folder
-        self.path = folder / "quota.sock"
-        self.store = store
-        self.clock = NoonClock()
-        self.settings = {
-            "op": "configure",
-            "timezone": "UTC",
-            "daily_total": None,
-            "monthly_total": None,
-            "bots": {bot: {"budget": budget, "paused": False} for bot, budget in budgets.items()},
-        }
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind(str(self.path))
-        self.listener.listen(512)
-        self.start()
-
-    def start(self) -> None:
-        self.channel, theirs = socket.socketpair()
-        self.channel.settimeout(20)
-        self.lines = LineBuffer()
-        self.events: list[dict] = []
-        self.process = FORK.Process(
-            target=_run, args=(self.listener, theirs, self.channel, self.folder, self.clock, self.store)
-        )
-        self.process.start()
-        theirs.close()
-        self.send(self.settings)
-
-    def send(self, message: dict) -> None:
-        self.channel.sendall(encode(message))
-
-    def wait_for(self, **wanted) -> dict:
-        """Read the channel until a message has these fields."""
-        while True:
-            for message in self.events:
-                if wanted.items() <= message.items():
-                    self.events.remove(message)
-                    return message
-            data = self.channel.recv(65536)
-            assert data, f"the channel ended before {wanted}"
-            self.events += self.lines.feed(data)
-
-    def order(self, **message) -> dict:
-        self.send({"id": 1, **message})
-        return self.wait_for(id=1)
-
-    def figures(self) -> dict[str, dict]:
-        return {bot["name"]: bot for bot in self.order(op="snapshot")["quota"]["bots"]}
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.join()
-        self.channel.close()
-
-    def stop(self) -> None:
-        if self.process.is_alive():
-            self.send({"op": "stop"})
-            self.process.join(10)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-        self.channel.close()
-
-    def client(self, bot: str = "iama", **more) -> QuotaClient:
-        return QuotaClient(self.path, bot=BotName(bot), client="c", clock=self.clock, **more)
-
-
-@pytest.fixture
-def daemon_of(tmp_path):
-    made: list[Daemon] = []
-
-    def build(**settings) -> Daemon:
-        made.append(Daemon(tmp_path, **settings))
-        return made[-1]
-
-    yield build
-    for daemon in made:
-        daemon.stop()
-        daemon.listener.close()
-
-
-def make_ask(chars: int, model: str = "m") -> Ask:
-    return Ask(service="hf", role=Role.TEXT, chars=Chars(chars), model=model)
-
-
-def spend(client: QuotaClient, chars: int) -> None:
-    client.account(Account(client.ask(make_ask(chars)), Result.OK))
 
 
 def test_serve__grants_accounts_and_shows(daemon_of):

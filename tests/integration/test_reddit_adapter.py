@@ -446,6 +446,75 @@ def test_resolve__permalink_of_the_site_and_of_reddit(world: World) -> None:
     assert fail(platform.resolve("https://example.org/r/pond/s/abc"), Refused).why == "bad_link"
 
 
+class OffClock(SystemClock):
+    """A machine's clock that is off by `off`."""
+
+    def __init__(self, off: timedelta) -> None:
+        self.off = off
+
+    def now(self) -> datetime:
+        return super().now() + self.off
+
+
+def _read_everything(world: World, platform: RedditPlatform) -> list[Item]:
+    """Give a thing of each call that gives things."""
+    [notice] = run(platform.inbox())
+    [own] = run(platform.own(Kind.SUBMISSION))
+    thread = run(platform.thread(notice.item))
+    assert thread.item is not None
+    link = f"{world.server.base_url}{notice.item.permalink}"
+    return [*run(platform.feed()), notice.item, own, thread.submission, thread.item, run(platform.resolve(link))]
+
+
+@pytest.mark.parametrize("hours", [3, -3, 24 * 90, -24 * 365 * 30])
+def test_times__are_told_by_our_clock_however_far_it_is_off(world: World, hours: int) -> None:
+    """A thing that was made just now is new, by whatever clock we have, and so is one after that was set."""
+    world.forum.comment("ann", world.forum.submit(BOT, "pond", "mine", "x").fullname, "hi")
+    clock = OffClock(timedelta(hours=hours))
+    for off in (clock.off, timedelta(), clock.off):
+        clock.off = off
+        things = _read_everything(world, world.platform(clock=clock))
+        assert len(things) == 7
+        for item in things:
+            assert abs(clock.now() - item.created_at) < timedelta(seconds=10)
+
+
+def test_times__follow_a_clock_that_is_set(world: World) -> None:
+    """In the same worker, with the next answer; a difference that a slow answer can make counts as none."""
+    world.forum.submit(BOT, "pond", "mine", "x")
+    clock = OffClock(timedelta())
+    platform = world.platform(clock=clock)
+    told = []
+    for seconds in (0, 7200, 7220, 25, 0):
+        clock.off = timedelta(seconds=seconds)
+        told.append(run(platform.own(Kind.SUBMISSION))[0].created_at)
+    moved = [round((moment - told[0]).total_seconds()) for moment in told]
+    assert (moved[0], moved[3], moved[4]) == (0, 0, 0)
+    assert moved[1] == moved[2] in (7200, 7201)
+
+
+def test_times__stay_as_they_are_where_reddit_tells_no_time(world: World) -> None:
+    """What was known is kept; with nothing known they are Reddit's own."""
+    world.forum.submit(BOT, "pond", "mine", "x")
+    clock = OffClock(timedelta(hours=3))
+    platform, other = world.platform(clock=clock), world.platform(clock=clock)
+    known = run(platform.own(Kind.SUBMISSION))
+    world.server.http.tell_date = lambda: "some day"  # type: ignore[method-assign]
+    assert run(platform.own(Kind.SUBMISSION)) == known
+    assert known[0].created_at - run(other.own(Kind.SUBMISSION))[0].created_at > timedelta(hours=2)
+
+
+def test_own__since_is_told_by_our_clock(world: World) -> None:
+    """Pages are read back to it, and no further."""
+    post = world.forum.submit("ann", "pond", "Ponds").fullname
+    for number in range(130):
+        world.forum.comment(BOT, post, f"Quack {number}")
+    clock = OffClock(timedelta(hours=3))
+    platform = world.platform(clock=clock)
+    assert len(run(platform.own(Kind.COMMENT, since=clock.now() - timedelta(hours=1)))) == 130
+    assert len(run(platform.own(Kind.COMMENT, since=clock.now() + timedelta(hours=1)))) == 100
+
+
 # Writing
 
 

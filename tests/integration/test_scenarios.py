@@ -171,7 +171,7 @@ async def a_day_of_time(troupe: Troupe, ref: str) -> Verdict | Deferred:
 
 
 async def as_listed(troupe: Troupe, ref: str) -> Verdict | Deferred:
-    """As the listing shows it, which never defers."""
+    """As the listing shows it: what is not said to the bot is never deferred."""
     item, _ = await troupe.read(ref)
     return await troupe.answer(item, None)
 
@@ -383,7 +383,7 @@ ROWS: tuple[Row, ...] = (
     Row("guard model refuses", ("rejected", "moderation"), on_own_post(),
         moderator("chat", chat_backend="openai", chat_model="llama-guard-4"), {"talker": ["You are an idiot."]},
         sent={"text": 1, "moderation": 1}),
-    Row("guard model that says something else", ("failed", "moderation_unavailable"), on_own_post(),
+    Row("guard model that says something else", ("failed", "moderation_unavailable"), on_their_post(),
         moderator("chat", chat_backend="openai", chat_model="llama-guard-4"),
         {"talker": [GOOD], "llama-guard-4": ["I think so."] * 5}, act=as_listed, sent={"text": 1, "moderation": 2}),
     Row("all of two moderators must pass", ("rejected", "moderation"), on_own_post(),
@@ -433,11 +433,11 @@ ROWS: tuple[Row, ...] = (
         sent={"text": 1, "moderation": 1, "caption": 1}, published=(GOOD,),
         also=lambda theatre: "a picture without a description" in theatre.prompts()[0]),
     # Models and services that fail.
-    Row("model not served", ("failed", "model_gone"), on_own_post(), says={}, act=with_troupe(
+    Row("model not served", ("failed", "model_gone"), on_their_post(), says={}, act=with_troupe(
         lambda troupe: troupe.theatre.services.gone.add("talker")), sent={"text": 1}),
-    Row("model out of credit", ("failed", "model_gone"), on_own_post(), act=as_listed,
+    Row("model out of credit", ("failed", "model_gone"), on_their_post(), act=as_listed,
         says=failing_text(402, {"error": {"message": "Insufficient credits"}}), sent={"text": 1}),
-    Row("model overloaded for good", ("failed", "model_unavailable"), on_own_post(), act=as_listed,
+    Row("model overloaded for good", ("failed", "model_unavailable"), on_their_post(), act=as_listed,
         says=failing_text(503, {"error": {"message": "overloaded"}}), sent={"text": 6}),
     Row("model overloaded once", ("replied", "top_level"), on_own_post(),
         says={"talker": [json_response({"error": {"message": "overloaded"}}, status=503), GOOD]},
@@ -449,10 +449,21 @@ ROWS: tuple[Row, ...] = (
         sent={"text": 2, "moderation": 1}, published=(GOOD,)),
     Row("prompt too long for good", ("failed", "too_long"), on_own_post(), act=as_listed,
         says=failing_text(413, {"error": {"message": "too large"}}), sent={"text": 2}),
-    Row("an error inside a 200", ("failed", "model_gone"), on_own_post(), act=as_listed,
+    Row("an error inside a 200", ("failed", "model_gone"), on_their_post(), act=as_listed,
         says=failing_text(200, {"error": {"code": 402, "message": "no credit"}}), sent={"text": 1}),
-    Row("garbage twice", ("failed", "model_unavailable"), on_own_post(), act=as_listed,
+    Row("garbage twice", ("failed", "model_unavailable"), on_their_post(), act=as_listed,
         says={"talker": [Response(body=b"<html>", content_type="text/html")] * 3}, sent={"text": 2}),
+    Row("model overloaded for good: an answer to us waits, though a listing showed it first",
+        ("deferred", "model_unavailable"), answer_to_us(), act=as_listed,
+        says=failing_text(503, {"error": {"message": "overloaded"}}), sent={"text": 6}),
+    Row("model overloaded for good: a comment on our post waits", ("deferred", "model_unavailable"), on_own_post(),
+        act=as_listed, says=failing_text(503, {"error": {"message": "overloaded"}}), sent={"text": 6}),
+    Row("model overloaded for good: no second time where the inbox is off", ("failed", "model_unavailable"),
+        on_own_post(), {"reply": {"inbox": {"comments": False}}}, act=as_listed,
+        says=failing_text(503, {"error": {"message": "overloaded"}}), sent={"text": 6}),
+    Row("garbage twice: an answer to us waits", ("deferred", "model_unavailable"), answer_to_us(),
+        says={"talker": [Response(body=b"<html>", content_type="text/html")] * 3}, act=a_day_of_time,
+        sent={"text": 2}),
     Row("the fallback answers for a model that is gone", ("replied", "top_level"), then(on_own_post(), gone("talker")),
         {"reply": {"fallbacks": [{"backend": "groq", "model": "second"}]}}, {"second": [GOOD]},
         sent={"text": 2, "moderation": 1}, published=(GOOD,)),
@@ -460,7 +471,7 @@ ROWS: tuple[Row, ...] = (
         {"character_budget": 10, "reply": {"fallbacks": [{"backend": "ollama", "model": "second"}]}}, {"second": [GOOD]},
         **ANSWERED),
     Row("moderator down", ("failed", "moderation_unavailable"),
-        then(on_own_post(), faulty(action=Action.STATUS, path="*/moderations", status=500)), act=as_listed,
+        then(on_their_post(), faulty(action=Action.STATUS, path="*/moderations", status=500)), act=as_listed,
         sent={"text": 1, "moderation": 5}),
     Row("moderator down: an answer to us waits", ("deferred", "moderation_unavailable"),
         then(on_own_post(), faulty(action=Action.STATUS, path="*/moderations", status=500)),
@@ -468,7 +479,7 @@ ROWS: tuple[Row, ...] = (
     Row("moderator answers nonsense: an answer to us waits", ("deferred", "moderation_unavailable"),
         then(on_own_post(), faulty(action=Action.ABSURD, path="*/moderations", body="html")),
         act=a_day_of_time, sent={"text": 1, "moderation": 2}),
-    Row("no quota process", ("failed", "quota_unavailable"), on_own_post(), act=with_troupe(quota_away)),
+    Row("no quota process", ("failed", "quota_unavailable"), on_their_post(), act=with_troupe(quota_away)),
     # Reddit itself.
     Row("forbidden to write", ("failed", "refused"), on_own_post(),
         act=changed_in_between(lambda theatre, _item: theatre.forum.ban(BOT, HOME)), sent=ANSWERED["sent"],
@@ -495,10 +506,10 @@ ROWS: tuple[Row, ...] = (
             Action.STATUS, service="reddit", path="/api/comment*", status=200, content_type="application/json",
             body='{"json": {"ratelimit": 4000, "errors": [["RATELIMIT", "Take a break for 66 minutes", "ratelimit"]]}}'))),
         sent=ANSWERED["sent"]),
-    Row("Reddit away while the thread is read", ("failed", "platform_down"), on_own_post(), act=changed_in_between(
+    Row("Reddit away while the thread is read", ("failed", "platform_down"), on_their_post(), act=changed_in_between(
         lambda theatre, _item: theatre.plan.add(Rule(Action.STATUS, service="reddit", path="/comments/*", status=503)),
         listed=True)),
-    Row("Reddit has enough of our reading", ("failed", "rate_limited"), on_own_post(), act=changed_in_between(
+    Row("Reddit has enough of our reading", ("failed", "rate_limited"), on_their_post(), act=changed_in_between(
         lambda theatre, _item: theatre.plan.add(Rule(Action.STATUS, service="reddit", path="/comments/*", status=429,
                                                      headers={"x-ratelimit-reset": "590"})), listed=True)),
     # Posts.

@@ -45,7 +45,7 @@ class Stage:
 
     def comment(self, ref: str = "t1_one", **changes: Any) -> Item:
         """Give a comment under the bot's own post, that it must answer; its thread can be read."""
-        changes = {"created_at": self.clock.now() + timedelta(seconds=1), **changes}
+        changes = {"created_at": self.clock.now() + timedelta(minutes=1), **changes}
         item = make_comment(self.clock, ref, **changes)
         top = Item(
             Ref("t3_mine"),

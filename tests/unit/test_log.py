@@ -25,6 +25,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.contextvars import bound_contextvars
+from virtual import HandClock
 
 from hotshotd import log
 from hotshotd.log.hooks import LibraryHandler
@@ -39,16 +40,6 @@ NOON = datetime(2026, 11, 24, 12, 0, 0, 5, tzinfo=UTC)
 Said = Callable[[], list[dict[str, Any]]]
 
 
-class FixedClock:
-    """It is always noon."""
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    def now(self) -> datetime:
-        return NOON
-
-
 @pytest.fixture(autouse=True)
 def _restore() -> Iterator[None]:
     yield
@@ -59,7 +50,7 @@ def _restore() -> Iterator[None]:
 def said() -> Said:
     """Configure JSON logs of the bot "iama"; a call gives what was said since the last one."""
     stream = io.StringIO()
-    log.configure(level="info", format="json", stream=stream, bot="iama", clock=FixedClock())
+    log.configure(level="info", format="json", stream=stream, bot="iama", clock=HandClock(NOON))
 
     def read() -> list[dict[str, Any]]:
         lines = stream.getvalue().splitlines()

@@ -6,33 +6,20 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pytest
+from virtual import HandClock
 
 from hotshotd.loop import Loop
 
 
-class FakeClock:
-    """A monotonic clock set by hand."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def now(self) -> datetime:
-        return datetime(2026, 11, 24, tzinfo=UTC)
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock(seconds=100.0)
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def loop(clock: FakeClock) -> Iterator[Loop]:
+def loop(clock: HandClock) -> Iterator[Loop]:
     loop = Loop(clock)
     yield loop
     loop.close()
@@ -54,7 +41,7 @@ def pairs() -> Iterator[list[tuple[socket.socket, socket.socket]]]:
 # -- timers ------------------------------------------------------------------------------------
 
 
-def test_timer__is_called_once_when_due(loop: Loop, clock: FakeClock) -> None:
+def test_timer__is_called_once_when_due(loop: Loop, clock: HandClock) -> None:
     """Not before, at the moment itself, and never again."""
     calls: list[float] = []
     loop.call_later(5, lambda: calls.append(clock.seconds))
@@ -68,7 +55,7 @@ def test_timer__is_called_once_when_due(loop: Loop, clock: FakeClock) -> None:
     assert calls == [105.0]
 
 
-def test_timers__run_by_time_then_by_order(loop: Loop, clock: FakeClock) -> None:
+def test_timers__run_by_time_then_by_order(loop: Loop, clock: HandClock) -> None:
     """Equal times run in the order in which they were set."""
     calls: list[str] = []
     for name, seconds in (("late", 3), ("first", 1), ("second", 1)):
@@ -86,7 +73,7 @@ def test_timer__of_the_past_runs_in_the_next_turn(loop: Loop) -> None:
     assert calls == [1]
 
 
-def test_timer__cancelled_is_not_called(loop: Loop, clock: FakeClock) -> None:
+def test_timer__cancelled_is_not_called(loop: Loop, clock: HandClock) -> None:
     """Also when the one who cancels is a timer of the same turn."""
     calls: list[str] = []
     second = loop.call_later(2, lambda: calls.append("second"))
@@ -96,7 +83,7 @@ def test_timer__cancelled_is_not_called(loop: Loop, clock: FakeClock) -> None:
     assert calls == []
 
 
-def test_timer__may_set_another_that_is_due_later(loop: Loop, clock: FakeClock) -> None:
+def test_timer__may_set_another_that_is_due_later(loop: Loop, clock: HandClock) -> None:
     """A timer that sets itself anew runs once a turn."""
     calls: list[float] = []
 
@@ -205,7 +192,7 @@ def test_close_in_readable__keeps_writable_from_being_called(
     assert calls == ["read"]
 
 
-def test_close__lets_watched_sockets_go(clock: FakeClock, pairs: list[tuple[socket.socket, socket.socket]]) -> None:
+def test_close__lets_watched_sockets_go(clock: HandClock, pairs: list[tuple[socket.socket, socket.socket]]) -> None:
     """A forked child gives back what its parent watched."""
     loop = Loop(clock)
     ours, _ = pairs[0]

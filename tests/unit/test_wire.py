@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hotshotd.errors import ProtocolError
-from hotshotd.wire import LineBuffer, decode, encode
+from hotshotd.wire import LineBuffer, decode, encode, receive, send_some
 
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -63,3 +65,45 @@ def test_buffer__refuses_a_line_over_the_limit(data: bytes) -> None:
 def test_buffer__takes_a_line_of_just_the_limit() -> None:
     """The limit itself is allowed, and many short lines at once are no long one."""
     assert LineBuffer(limit=10).feed(b'{"ab": 12}\n' * 5) == [{"ab": 12}] * 5
+
+
+# -- sockets that never block ------------------------------------------------------------------
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Both ends of a connection, of which the first never blocks."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.settimeout(10)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def test_receive__tells_nothing_yet_from_the_end(ends: tuple[socket.socket, socket.socket]) -> None:
+    """None, then what has arrived, no more at once than was asked for, then b""; a broken connection is an end, too."""
+    ours, theirs = ends
+    assert receive(ours) is None
+    theirs.sendall(b"abcd")
+    assert [receive(ours, most_bytes=3), receive(ours)] == [b"abc", b"d"]
+    theirs.close()
+    assert receive(ours) == b""
+    ours.close()
+    assert receive(ours) == b""
+
+
+def test_send_some__keeps_what_the_other_end_does_not_take(ends: tuple[socket.socket, socket.socket]) -> None:
+    """Nothing is lost or sent twice, however often it is called; without the other end it raises."""
+    ours, theirs = ends
+    whole = bytes(range(256)) * 8000
+    unsent, got = bytearray(whole), b""
+    send_some(ours, unsent)
+    assert 0 < len(unsent) < len(whole)
+    while len(got) < len(whole):
+        got += theirs.recv(65536)
+        send_some(ours, unsent)
+    assert (got, unsent) == (whole, b"")
+    theirs.close()
+    with pytest.raises(OSError, match="pipe"):
+        send_some(ours, bytearray(b"x"))

@@ -1,10 +1,11 @@
-"""Time that passes only when nothing else is left to do: a deterministic event loop for tests."""
+"""Time in tests: a clock that is set by hand, and a loop whose time passes only when nothing else is left to do."""
 
 from __future__ import annotations
 
 import asyncio
 import selectors
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -12,6 +13,23 @@ T = TypeVar("T")
 
 #: The wall clock's time when a loop begins.
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class HandClock:
+    """A clock that is set by hand: `start` is the wall's time when the monotonic one shows 0."""
+
+    start: datetime = NOON
+    seconds: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return self.start + timedelta(seconds=self.seconds)
+
+    def advance(self, seconds: float) -> None:
+        self.seconds += seconds
 
 
 class Stalled(AssertionError):

@@ -11,6 +11,7 @@ from stage import GOOD, Stage, perform
 
 from hotshotd._types import Role
 from hotshotd.brain.checks import judge_topics
+from hotshotd.brain.pipeline import Deferred
 from hotshotd.brain.verdict import Why
 from hotshotd.errors import InferenceGone, InferenceRejected, InferenceUnavailable
 from hotshotd.platform import Item, Kind, Ref, Thread
@@ -97,8 +98,9 @@ def test_incoming__no_verdict_is_no_pass() -> None:
     incoming = ScriptedModerator(errors=[InferenceUnavailable("broken")] * 9)
 
     async def act(stage: Stage) -> None:
-        await stage.handle(stage.comment())
-        assert stage.ends() == [("failed", "moderation_unavailable")]
+        end = await stage.handle(stage.comment())
+        assert isinstance(end, Deferred)
+        assert end.why is Why.MODERATION_UNAVAILABLE
         assert stage.text.prompts == []
 
     perform(act, faculties={"incoming": (incoming,)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -37,7 +38,7 @@ from hotshotd.errors import (
     Retry,
     Unknown,
 )
-from hotshotd.platform import Author, Kind, Reason, Ref, Thread
+from hotshotd.platform import Author, Item, Kind, Reason, Ref, Thread
 
 OTHER = "Nobody ever counted the steps, but my knees have an opinion."
 THIRD = "The old keeper used to say that the sea decides such things."
@@ -45,6 +46,13 @@ LATER = datetime(2026, 11, 25, tzinfo=UTC)
 OVER_BUDGET = QuotaExceeded("no characters left", cost=10, left=0, resets_at=LATER)
 UNAVAILABLE = InferenceUnavailable("overloaded")
 TOO_LONG = InferenceRejected("too long", status=400, too_long=True)
+#: A remark under a stranger's post, and a bot that answers it nevertheless.
+ELSEWHERE: dict[str, Any] = {
+    "parent": Ref("t3_x"),
+    "submission": Ref("t3_x"),
+    "submission_author": Author("carol"),
+}
+TALKATIVE: dict[str, Any] = {"chance": 1.0, "followup_only": False}
 
 
 def test_handle__answers_a_comment_on_an_own_post() -> None:
@@ -93,8 +101,7 @@ def test_handle__a_draw_against_the_answer_costs_nothing() -> None:
     """Chance is free, so it comes before the thread is read."""
 
     async def act(stage: Stage) -> None:
-        elsewhere = {"parent": Ref("t3_x"), "submission": Ref("t3_x"), "submission_author": Author("carol")}
-        await stage.handle(stage.comment(**elsewhere))
+        await stage.handle(stage.comment(**ELSEWHERE))
         assert stage.ends() == [("skipped", "chance")]
         assert (stage.platform.calls, stage.text.prompts) == ([], [])
 
@@ -118,12 +125,12 @@ def test_handle__a_model_that_fails_ends_the_item(error: Exception, outcome: str
     """Each error of a model has its outcome, its reason and its number of tries; nothing is published."""
 
     async def act(stage: Stage) -> None:
-        await stage.handle(stage.comment())
+        await stage.handle(stage.comment(**ELSEWHERE))
         assert stage.ends() == [(outcome, reason)]
         assert len(stage.text.prompts) == asked
         assert stage.platform.comments == []
 
-    perform(act, text=ScriptedText(error))
+    perform(act, text=ScriptedText(error), reply=TALKATIVE)
 
 
 @pytest.mark.parametrize(
@@ -143,12 +150,12 @@ def test_handle__a_platform_that_fails_ends_the_item(script: dict[str, list[Any]
 
     async def act(stage: Stage) -> None:
         stage.platform.script = script
-        await stage.handle(stage.comment())
+        await stage.handle(stage.comment(**ELSEWHERE))
         assert stage.ends() == [("failed", reason)]
         assert stage.platform.comments == []
         assert stage.clock.monotonic() <= 900
 
-    perform(act)
+    perform(act, reply=TALKATIVE)
 
 
 def test_handle__a_403_is_told_with_its_place() -> None:
@@ -178,12 +185,12 @@ def test_handle__a_moderator_without_a_verdict_is_a_no() -> None:
     """Fail closed: five tries, then the item has failed and nothing is published."""
 
     async def act(stage: Stage) -> None:
-        await stage.handle(stage.comment())
+        await stage.handle(stage.comment(**ELSEWHERE))
         assert stage.ends() == [("failed", "moderation_unavailable")]
         assert (len(stage.moderator.asked), stage.platform.comments) == (5, [])
         assert stage.diary.without[Role.MODERATION] == "overloaded"
 
-    perform(act, moderator=ScriptedModerator(errors=[UNAVAILABLE] * 5))
+    perform(act, moderator=ScriptedModerator(errors=[UNAVAILABLE] * 5), reply=TALKATIVE)
 
 
 def test_handle__a_moderator_that_comes_back_lets_the_text_pass() -> None:
@@ -418,10 +425,10 @@ def test_inbox__whom_the_pace_keeps_waiting_is_answered_when_it_allows() -> None
         assert isinstance(end, Deferred)
         assert (end.why, round(end.seconds)) == (Why.PACE, 7_199)
         stage.text.script = [PaceExceeded("its even pace", cost=9, left=0, resets_at=opens)]
-        await stage.handle(stage.comment("t1_two"))
+        await stage.handle(stage.comment("t1_two", **ELSEWHERE))
         assert stage.ends() == [("skipped", "pace")]
 
-    perform(act)
+    perform(act, reply=TALKATIVE)
 
 
 def test_inbox__a_text_that_waits_for_a_moderator_is_paid_for_once() -> None:
@@ -483,7 +490,7 @@ def test_inbox__an_item_without_time_for_another_round_has_failed() -> None:
     perform(act, text=ScriptedText(UNAVAILABLE))
 
 
-@pytest.mark.parametrize("error", [OVER_BUDGET, InferenceRejected("bad", status=400), InferenceNonsense("empty")])
+@pytest.mark.parametrize("error", [OVER_BUDGET, InferenceRejected("bad", status=400)])
 def test_inbox__what_will_not_pass_is_not_tried_again(error: Exception) -> None:
     """Only a passing failure is deferred, however much time there is."""
 
@@ -492,6 +499,86 @@ def test_inbox__what_will_not_pass_is_not_tried_again(error: Exception) -> None:
         assert [name for name, _ in stage.diary.events] == ["item.done"]
 
     perform(act, text=ScriptedText(error))
+
+
+async def bring_to_end(stage: Stage, item: Item) -> list[int]:
+    """Do as the worker does with what a listing shows; give the seconds for which it was put off."""
+    found, waits = Found(item, None, stage.clock.monotonic() + 900.0), []
+    while isinstance(end := await stage.answering.handle(found), Deferred):
+        waits.append(round(end.seconds))
+        await stage.clock.sleep(end.seconds)
+        found = end.found
+    return waits
+
+
+def comment_on_post(stage: Stage) -> Item:
+    return stage.comment()
+
+
+def answer_to_comment(stage: Stage) -> Item:
+    mine = stage.comment("t1_mine", author=Author("BotName"), **ELSEWHERE)
+    stage.answering.remember_own([mine])
+    return stage.comment(text="And then?", level=2, **ELSEWHERE | {"parent": mine.ref})
+
+
+def mention(stage: Stage) -> Item:
+    return stage.comment(text="What says u/BotName?", **ELSEWHERE)
+
+
+@pytest.mark.parametrize("arrange", [comment_on_post, answer_to_comment, mention])
+def test_listing__what_is_said_to_the_bot_has_the_inboxs_time(arrange: Callable[[Stage], Item]) -> None:
+    """The listing shows it a moment before the inbox does: an outage of hours loses it no more than that one."""
+
+    async def act(stage: Stage) -> None:
+        assert await bring_to_end(stage, arrange(stage)) == [3600] * 4
+        assert [outcome for outcome, _ in stage.ends()] == ["replied"]
+
+    away = [BreakerOpen("away", retry_after=3600.0, gone=True)] * 4
+    perform(act, text=ScriptedText(*away, UNAVAILABLE, GOOD), reply=TALKATIVE)
+
+
+def test_listing__what_is_said_to_the_bot_ends_when_the_inboxs_time_does() -> None:
+    """A day after it was written, not a day after it was read."""
+
+    async def act(stage: Stage) -> None:
+        item = stage.comment(created_at=stage.clock.now() - timedelta(minutes=10))
+        waits = await bring_to_end(stage, item)
+        assert stage.ends() == [("failed", "model_gone")]
+        assert (len(waits), stage.platform.comments) == (23, [])
+
+    away = BreakerOpen("away", retry_after=3590.0, gone=True)
+    perform(act, text=ScriptedText(away))
+
+
+def test_listing__an_answer_is_not_deferred_where_the_inbox_would_not_bring_it() -> None:
+    """Without `inbox.comments` it would be refused when it comes again."""
+
+    async def act(stage: Stage) -> None:
+        assert await bring_to_end(stage, stage.comment()) == []
+        assert stage.ends() == [("failed", "model_unavailable")]
+
+    perform(act, text=ScriptedText(UNAVAILABLE), reply={"inbox": {"comments": False}})
+
+
+def test_nonsense__is_no_end_for_who_spoke_to_the_bot() -> None:
+    """A short spell of it: two tries a round, and three further rounds after growing pauses."""
+
+    async def act(stage: Stage) -> None:
+        assert await bring_to_end(stage, stage.comment()) == [60, 120, 240]
+        assert stage.ends() == [("replied", "top_level")]
+
+    perform(act, text=ScriptedText(*[InferenceNonsense("empty")] * 7, GOOD))
+
+
+def test_nonsense__that_does_not_end_is_the_end() -> None:
+    """It may have been paid for each time."""
+
+    async def act(stage: Stage) -> None:
+        assert await bring_to_end(stage, stage.comment()) == [60, 120, 240]
+        assert stage.ends() == [("failed", "model_unavailable")]
+        assert len(stage.text.prompts) == 8
+
+    perform(act, text=ScriptedText(InferenceNonsense("empty")))
 
 
 def test_prompt__that_is_too_long_is_shortened_once() -> None:
@@ -551,3 +638,17 @@ def test_ends__every_error_has_its_outcome_and_reason(
 def test_ends__what_concerns_the_whole_bot_ends_no_item(error: Exception) -> None:
     """A pause, a dead account and a bug are somebody else's business."""
     assert not isinstance(error, ENDING_ERRORS)
+
+
+@pytest.mark.parametrize(("age_seconds", "why"), [(300.0, Why.TOP_LEVEL), (90_000.0, Why.TOO_OLD)])
+def test_age__is_told_by_what_was_known_when_it_was_found(age_seconds: float, why: Why) -> None:
+    """The wall clock was set meanwhile, so that the thing's own time says nothing."""
+
+    async def act(stage: Stage) -> None:
+        item = stage.comment(created_at=stage.clock.now() - timedelta(days=90))
+        await stage.clock.sleep(60.0)
+        made_at = stage.clock.monotonic() - age_seconds
+        verdict = await stage.answering.handle(Found(item, Reason.POST_REPLY, 80_000.0, made_at))
+        assert verdict.why is why
+
+    perform(act)

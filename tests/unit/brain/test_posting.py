@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,10 +21,10 @@ from fakes import (
 )
 from virtual import NOON, VirtualClock, run
 
-from hotshotd._types import Role
+from hotshotd._types import Outcome, Role
 from hotshotd.brain.editor import Editor
 from hotshotd.brain.ports import Faculties
-from hotshotd.brain.posting import Posting
+from hotshotd.brain.posting import MANUAL, Posting, Sent
 from hotshotd.brain.rules import negative_keywords
 from hotshotd.brain.trace import Step
 from hotshotd.brain.verdict import Verdict, Why
@@ -429,5 +430,73 @@ def test_make__dry_run_by_hand_shows_the_post_and_makes_none() -> None:
             ("text", BODY),
         ]
         assert {step.name: step.cost for step in steps if step.cost} == {"candidates": len("<|soss")}
+
+    perform(act, SSI)
+
+
+SENT = Sent("12:00", TITLE, Ref("t3_old0"))
+
+
+def begin_again(stage: Stage, sent: Sent = SENT) -> None:
+    """Let it be the start after a post was sent and its worker died, with one older post there."""
+    stage.add_own(TITLE, hours_ago=5)
+    stage.posting.memory.begin(sent)
+
+
+@pytest.mark.parametrize("shown_after_seconds", [0, 1, 11])
+def test_make__finds_what_a_worker_sent_that_died(shown_after_seconds: float) -> None:
+    """Listings lag; as after any unknown outcome it is looked for after each of the waits, and then it is this post."""
+
+    async def act(stage: Stage) -> None:
+        begin_again(stage)
+        asyncio.get_running_loop().call_later(shown_after_seconds, lambda: stage.add_own(TITLE, hours_ago=0))
+        verdict = await stage.make()
+        assert (verdict.outcome, verdict.detail) == (Outcome.PUBLISHED, "t3_old1")
+        assert (len(stage.platform.submissions), stage.text.prompts) == (2, [])
+        assert (stage.posting.memory.sent, "12:00" in stage.posting.memory) == (None, True)
+        assert stage.diary.counts == {"posts": 1}
+
+    perform(act, SSI)
+
+
+def test_make__makes_what_never_arrived() -> None:
+    """An older post of the same title is another one."""
+
+    async def act(stage: Stage) -> None:
+        begin_again(stage)
+        verdict = await stage.make()
+        assert (verdict.outcome, stage.platform.times("own")) == (Outcome.PUBLISHED, [0.0, 2.0, 12.0])
+        assert stage.posting.memory.made == ["12:00"]
+
+    perform(act, SSI.replace(BODY, "A calm night for once, and nobody passed but gulls."))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "hours_ago", "posts"), [(["12:00"], 1, 3), ({"every": "6h"}, 5.9, 2), ({"every": "6h"}, 6.1, 3)]
+)
+def test_make__what_was_sent_for_another_slot(schedule: Any, hours_ago: float, posts: int) -> None:
+    """That slot was made, and this one is still to be; an interval begins with it."""
+
+    async def act(stage: Stage) -> None:
+        begin_again(stage, replace(SENT, slot="09:00"))
+        stage.add_own(TITLE, hours_ago=hours_ago)
+        await stage.make()
+        assert (len(stage.platform.submissions), "09:00" in stage.posting.memory) == (posts, True)
+
+    perform(
+        act, SSI.replace(TITLE, "A calm night").replace(BODY, "Nobody passed but gulls."), post={"schedule": schedule}
+    )
+
+
+def test_make__remembers_what_it_sends_before_it_does() -> None:
+    """Slot, title, and the newest post before it; not of one that an operator asked for."""
+
+    async def act(stage: Stage) -> None:
+        stage.add_own("Another", hours_ago=30)
+        stage.platform.script["post"] = [Refused("no", why="x")] * 2
+        await stage.posting.make(MANUAL, day_start=NOON)
+        assert stage.posting.memory.sent is None
+        await stage.make()
+        assert (stage.posting.memory.sent, stage.posting.memory.made) == (SENT, [])
 
     perform(act, SSI)

@@ -15,7 +15,7 @@ from stage import Stage
 from virtual import VirtualClock, run
 
 from hotshotd._types import Chars, Role
-from hotshotd.admission import Account, Ask, Result
+from hotshotd.admission import Account, Ask, Knock, Result
 from hotshotd.brain.editor import Editor
 from hotshotd.brain.guards import Guards
 from hotshotd.brain.pipeline import Answering, Deferred
@@ -23,7 +23,7 @@ from hotshotd.brain.ports import Faculties
 from hotshotd.brain.rules import negative_keywords
 from hotshotd.brain.verdict import Verdict
 from hotshotd.brain.writing import Writer
-from hotshotd.errors import Down, InferenceUnavailable
+from hotshotd.errors import Down, InferenceUnavailable, KnockFirst
 from hotshotd.inference.base import Candidates, Judgement
 from hotshotd.platform import Item, Reason, Ref, Thread
 from hotshotd.quota.stub import StubAdmission, StubQuota
@@ -32,6 +32,8 @@ from hotshotd.quota.stub import StubAdmission, StubQuota
 BACK_SECONDS = 60.0
 #: What a request takes that is answered, and one that fails; seconds.
 WELL_SECONDS, FAILED_SECONDS = 1.0, 0.2
+#: What a prompt costs that is worth a knock.
+PROMPT_CHARS = 1400
 WORDS = (
     "lamp",
     "stair",
@@ -59,12 +61,20 @@ class Service:
 
     metered = True
     name = "a service"
+    knock = Knock.NONE
 
     def __init__(self, admission: StubAdmission, clock: VirtualClock, *, role: Role, well_at: float) -> None:
         self._admission, self._clock, self._role, self._well_at = admission, clock, role, well_at
 
     async def _work(self) -> None:
-        ask = Ask(service=self._role.value, role=self._role, chars=Chars(10))
+        try:
+            await self._send(PROMPT_CHARS, self.knock)
+        except KnockFirst:
+            await self._send(2, Knock.IS)
+            await self._send(PROMPT_CHARS, self.knock)
+
+    async def _send(self, chars: int, knock: Knock) -> None:
+        ask = Ask(service=self._role.value, role=self._role, chars=Chars(chars), knock=knock)
         self._admission.check(ask)
         permit = self._admission.ask(ask)
         is_well = self._clock.monotonic() >= self._well_at
@@ -75,6 +85,7 @@ class Service:
 
 
 class Text(Service):
+    knock = Knock.CAN
     said = 0
 
     async def generate(self, _prompt: object, *, limit_seconds: float | None = None) -> Candidates:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import pytest
@@ -33,7 +33,7 @@ def with_writer(act: Callable[[Writer, MemoryPlatform, VirtualClock], Awaitable[
 
 def new_comment(clock: VirtualClock, ref: str = "t1_one") -> Item:
     """Give a comment younger than the writer, for which no settling look is made."""
-    return make_comment(clock, ref, created_at=clock.now() + timedelta(seconds=1))
+    return make_comment(clock, ref, created_at=clock.now() + timedelta(minutes=1))
 
 
 def test_reply__whose_answer_is_lost_is_found_and_not_sent_again() -> None:
@@ -225,6 +225,43 @@ def test_close__lets_the_write_under_way_find_its_outcome(outcome: str, written:
     with_writer(act)
 
 
+@pytest.mark.parametrize(("outcome", "written"), [(30.0, 1), (ARRIVES, 1), (VANISHES, 0)])
+def test_cancel__in_the_write_lets_it_find_its_outcome(outcome: object, written: int) -> None:
+    """What was written is the task's result; else it ends as cancelled, not sent again. Others write on meanwhile."""
+
+    async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
+        platform.script["reply"] = [outcome]
+        task = asyncio.create_task(writer.reply(new_comment(clock), "Tall.", deadline=900))
+        other = asyncio.create_task(writer.post(DRAFT, deadline=900))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert writer.under_way_task is task
+        writer.cancel(task)
+        await asyncio.wait([task, other])
+        assert task.cancelled() is (written == 0)
+        assert (len(platform.comments), len(platform.times("reply"))) == (written, 1)
+        assert other.result()
+
+    with_writer(act)
+
+
+def test_cancel__while_another_writes_cuts_off_the_wait_only() -> None:
+    """It waits for its turn, so it is cancelled at once; the write under way is not concerned."""
+
+    async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
+        platform.script["reply"] = [30.0]
+        other = asyncio.create_task(writer.reply(new_comment(clock), "Tall.", deadline=900))
+        task = asyncio.create_task(writer.post(DRAFT, deadline=900))
+        await asyncio.sleep(1)
+        writer.cancel(task)
+        await asyncio.wait([task])
+        assert (task.cancelled(), clock.monotonic(), other.done()) == (True, 1.0, False)
+        assert await other
+        assert platform.times("post") == []
+
+    with_writer(act)
+
+
 def test_reply__that_the_worker_before_made_is_found_by_the_settling_look() -> None:
     """Soon after a start an older thing is looked for once more, for listings lag."""
 
@@ -264,16 +301,49 @@ def test_reply__without_a_settling_look_in_time_writes_nothing() -> None:
     with_writer(act)
 
 
-@pytest.mark.parametrize("case", ["new", "late"])
-def test_reply__needs_no_settling_look_for_new_things_or_later(case: str) -> None:
-    """Only a thing older than the worker, in its first minute, costs a request."""
+@pytest.mark.parametrize(("seconds", "looks"), [(31.0, 0), (29.0, 1)])
+def test_reply__needs_no_settling_look_for_things_newer_than_the_worker(seconds: float, looks: int) -> None:
+    """By so much that no two clocks that count as one can differ."""
 
     async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
-        await clock.sleep(1 if case == "new" else SETTLING_SECONDS)
-        item = make_comment(clock)
-        item = replace(item, created_at=clock.now()) if case == "new" else item
-        await writer.reply(item, "Tall.", deadline=900)
-        assert platform.times("own") == []
+        await clock.sleep(seconds)
+        await writer.reply(replace(make_comment(clock), created_at=clock.now()), "Tall.", deadline=900)
+        assert len(platform.times("own")) == looks
+
+    with_writer(act)
+
+
+def test_reply__needs_one_look_after_the_first_minute() -> None:
+    """By then every listing shows what the worker before has written, and one look finds all of it."""
+
+    async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
+        first, second = (make_comment(clock, ref) for ref in ("t1_one", "t1_two"))
+        earlier = await platform.reply(first, "Tall.")
+        await clock.sleep(SETTLING_SECONDS)
+        assert await writer.reply(first, "High.", deadline=900) == earlier
+        await writer.reply(second, "High.", deadline=900)
+        assert len(platform.times("own")) == 1
+
+    with_writer(act)
+
+
+def test_reply__is_looked_for_whatever_the_clock_was_set_to() -> None:
+    """A thing of before the start stays older than the worker when the clock is set forward, or back."""
+
+    class SetClock(VirtualClock):
+        hours = 0
+
+        def now(self) -> datetime:
+            return super().now() + timedelta(hours=self.hours)
+
+    async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
+        clock = SetClock()
+        writer = Writer(platform, clock, confirm_after=(2.0,))
+        for hours in (3, -3):
+            clock.hours = hours
+            item = make_comment(clock, f"t1_{hours}")
+            earlier = await platform.reply(item, "Tall.")
+            assert await writer.reply(item, "High.", deadline=900) == earlier
 
     with_writer(act)
 

@@ -113,7 +113,8 @@ def test_completion__of_a_verb(config: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["status", "quota", "reload", "restart", "pause", "resume", "logs", "doctor", "auth", "try", "post"]
+    "verb",
+    ["status", "is-active", "quota", "reload", "restart", "pause", "resume", "logs", "doctor", "auth", "try", "post"],
 )
 def test_completion__of_a_bot(stub: Any, verb: str) -> None:
     """Every verb that takes one knows their names."""

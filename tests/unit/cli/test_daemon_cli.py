@@ -113,7 +113,7 @@ def test_check__finds_the_file_in_the_environment(main_file: Path, monkeypatch: 
 
 # -- hotshotctl --------------------------------------------------------------------------------
 
-_COMMANDS = [["status"], ["quota"], ["reload"], ["restart", "a"], ["pause", "a"], ["resume", "--all"]]
+_COMMANDS = [["status"], ["is-active"], ["quota"], ["reload"], ["restart", "a"], ["pause", "a"], ["resume", "--all"]]
 
 
 @pytest.mark.parametrize("args", _COMMANDS)
@@ -196,6 +196,36 @@ def test_hotshotctl__refused_by_the_daemon(
     answering({"ok": False, "code": code, "message": "the daemon's words"})
     result = run(ctl, "--socket", tmp_path / "s", *args)
     assert (result.exit_code, result.stdout, result.stderr) == (exit_code, "", "the daemon's words\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "stdout", "exit_code"),
+    [
+        ([], "running\npaused\nrunning\n", 1),
+        (["c", "a"], "running\nrunning\n", 0),
+        (["b", "a"], "paused\nrunning\n", 1),
+        (["b", "--quiet"], "", 1),
+        (["-q", "a"], "", 0),
+    ],
+)
+def test_is_active__tells_by_its_exit_code(
+    tmp_path: Path, answering: Any, words: list[str], stdout: str, exit_code: int
+) -> None:
+    """0 when all that were named, or all there are, are running; states in the order named."""
+    states = {"a": "running", "b": "paused", "c": "running"}
+    names = [word for word in words if word in states]
+    bots = [{"name": name, "state": state} for name, state in states.items() if not names or name in names]
+    requests = answering({"ok": True, "data": {"bots": bots}})
+    result = run(ctl, "--socket", tmp_path / "s", "is-active", *words)
+    assert (result.exit_code, result.stdout, result.stderr) == (exit_code, stdout, "")
+    assert requests[0]["bots"] == names
+
+
+def test_is_active__of_no_bots_at_all_is_0(tmp_path: Path, answering: Any) -> None:
+    """None of them is down."""
+    answering({"ok": True, "data": {"bots": []}})
+    result = run(ctl, "--socket", tmp_path / "s", "is-active")
+    assert (result.exit_code, result.stdout) == (0, "")
 
 
 _CHANGES: dict[str, Any] = {"added": ["n"], "changed": [], "removed": [], "unchanged": ["u"], "not_running": []}

@@ -63,7 +63,7 @@ def test_page__of_a_program_has_its_sections(name: str) -> None:
 def test_page__has_every_verb_and_option(name: str, program: click.Group) -> None:
     """None was forgotten."""
     for verb, command in {"": program, **program.commands}.items():
-        assert f'.SS "{verb}"' in PAGES[name] or not verb
+        assert f'.SS "{escape(verb)}"' in PAGES[name] or not verb
         for option in (param for param in command.params if isinstance(param, click.Option)):
             assert all(f"\\fB{escape(word)}\\fR" in PAGES[name] for word in option.opts), option
 

@@ -7,10 +7,10 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from virtual import HandClock
 
 from hotshotd.control import server as server_module
 from hotshotd.control.handlers import Exchange
@@ -20,24 +20,11 @@ from hotshotd.loop import Loop
 from hotshotd.wire import MAX_REQUEST_BYTES
 
 
-class FakeClock:
-    """A monotonic clock set by hand."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def now(self) -> datetime:
-        return datetime(2026, 11, 24, tzinfo=UTC)
-
-
 class Served:
     """A server on a socket, what it was asked, and operators who connect to it."""
 
     def __init__(self, path: Path) -> None:
-        self.clock = FakeClock()
+        self.clock = HandClock()
         self.loop = Loop(self.clock)
         self.exchanges: list[Exchange] = []
         self.path = path

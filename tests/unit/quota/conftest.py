@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,6 +15,9 @@ from hotshotd.quota.ledger import Ledger
 from hotshotd.quota.moment import Moment
 from hotshotd.quota.plan import BotPlan, Plan
 from hotshotd.quota.records import Loaded
+
+# As in tests/unit/conftest.py: for `book`.
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 class FakeClock:

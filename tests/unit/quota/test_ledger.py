@@ -51,6 +51,14 @@ def test_grant__nothing_metered_with_budget_zero(ledger_of, clock):
     assert grant(ledger, "iama", 0, clock).chars == 0
 
 
+def test_grant__nothing_metered_where_more_than_all_is_spent(ledger_of, clock, plan):
+    """Over its budget, and over a cap, a bot still reaches what costs nothing."""
+    ledger = ledger_of(iama=1000)
+    grant(ledger, "iama", 900, clock)
+    ledger.configure(plan(iama=100, daily_total=50, monthly_total=50), at=clock.at)
+    assert grant(ledger, "iama", 0, clock).chars == 0
+
+
 def test_grant__unlimited_has_no_end_and_no_percent(ledger_of, clock):
     """Without a budget everything is granted, and budget, left and percent are None."""
     ledger = ledger_of(iama=None)
@@ -210,6 +218,16 @@ def test_configure__zone_forward_starts_the_day_zone_back_keeps_it(ledger_of, cl
     assert len([e for e in ledger.take_events() if isinstance(e, ClockJumped)]) == 2
 
 
+def test_configure__the_old_zones_midnight_came_first(ledger_of, clock, plan):
+    """Whatever the new zone's calendar shows: the day that has passed under the old one is over."""
+    ledger = ledger_of(iama=1000)
+    settle(ledger, grant(ledger, "iama", 1000, clock), Result.OK, clock)
+    clock.advance(MIDNIGHT)
+    ledger.configure(plan(zone="America/Los_Angeles", iama=1000), at=clock.at)
+    assert ledger.compute_figures(at=clock.at).day == date(2026, 11, 25)
+    grant(ledger, "iama", 1000, clock)
+
+
 @pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25)])
 def test_roll__days_of_23_and_25_hours(ledger_of, clock, day, hours):
     """The day is the calendar's, daylight saving included."""
@@ -247,6 +265,16 @@ def test_daily_total__greedy_bot_leaves_the_others_their_floor(ledger_of, clock)
     grant(ledger, "greedy", 150, clock)
     with pytest.raises(QuotaExceeded):
         ledger.grant("greedy", 1, lease=1, at=clock.at)
+
+
+def test_daily_total__sets_nothing_aside_for_who_may_spend_nothing(ledger_of, clock):
+    """A bot without budget has no floor and makes the others' no smaller."""
+    clock.advance(-MIDNIGHT)
+    ledger = ledger_of(daily_total=1000, greedy=None, b=None, poor=0)
+    with pytest.raises(QuotaExceeded):
+        ledger.grant("greedy", 601, lease=1, at=clock.at)
+    grant(ledger, "greedy", 600, clock)
+    grant(ledger, "b", 400, clock)
 
 
 def test_daily_total__never_binds_where_the_budgets_fit(ledger_of, clock):
@@ -357,6 +385,33 @@ def test_slab__crashes_of_a_day_lose_at_most_a_32nd(ledger_of, clock, budget):
     assert 0 <= spend(ledger, clock) - granted <= budget / 32
 
 
+def test_slab__never_runs_over_the_budget(ledger_of, clock):
+    """A crash near its end leaves a bot with all of its budget spent, not with more."""
+    ledger = ledger_of(iama=6400)
+    grant(ledger, "iama", 6350, clock)
+    grant(ledger, "iama", 1, clock)
+    assert ledger.take_batch(full=True).rows[0].high_water == 6400
+
+
+def test_slab__is_whole_again_on_the_next_day(ledger_of, clock):
+    """The halvings end with the day, where nothing of its crashes is in doubt any more."""
+    ledger = ledger_of(Loaded(epoch=2, day=TODAY, unclean=3, clean=False), iama=64_000)
+    clock.advance(MIDNIGHT)
+    ledger.grant("iama", 1, lease=1, at=clock.at)
+    batch = ledger.take_batch()
+    assert (batch.unclean, batch.rows[0].high_water) == (0, 1000)
+
+
+def test_roll__gives_the_day_its_exact_figure(ledger_of, clock):
+    """The unused rest of a slab is not spent at midnight."""
+    ledger = ledger_of(iama=64_000)
+    settle(ledger, grant(ledger, "iama", 5, clock), Result.OK, clock)
+    clock.advance(MIDNIGHT)
+    ledger.tick(clock.at)
+    (row,) = [row for row in ledger.take_batch().rows if row.day == TODAY]
+    assert (row.high_water, row.open_mark) == (5, 0)
+
+
 def test_slab__a_large_grant_given_back_lowers_the_mark(ledger_of, clock):
     """Else a crash would lose the whole of a request that was never sent."""
     ledger = ledger_of(iama=64_000)
@@ -385,6 +440,19 @@ def test_crash__what_may_have_been_open_counts_near_midnight(ledger_of, clock):
     late = ledger_of(Loaded(epoch=2, day=TODAY, rows=(row,), clean=False), iama=64_000)
     clock.advance(3600)
     assert spend(late, clock) <= 1000
+
+
+def test_crash__open_mark_covers_what_is_granted_without_a_write(ledger_of, clock):
+    """Under the mark nothing is written: the row counts all of it as open, so that a midnight carries it."""
+    clock.advance(MIDNIGHT - 60)
+    ledger = ledger_of(iama=64_000)
+    grant(ledger, "iama", 1, clock)
+    row = ledger.take_batch(full=True).rows[0]
+    ledger.grant("iama", 900, lease=1, at=clock.at)
+    assert not ledger.must_write
+    after = ledger_of(Loaded(epoch=2, day=TODAY, rows=(row,), clean=False), iama=64_000)
+    clock.advance(60)
+    assert spend(after, clock) >= 901
 
 
 def test_crash__carried_over_midnight_halves_the_new_days_slab(ledger_of, clock):
@@ -434,12 +502,60 @@ def test_damaged__until_the_next_day(ledger_of, clock):
     clock.advance(MIDNIGHT)
     grant(ledger, "iama", 1, clock)
     assert ledger.compute_figures(at=clock.at).month_spend == 501
+    clock.advance(7 * 86_400)
+    assert ledger.compute_figures(at=clock.at).month_spend == 1  # which is open yet
+
+
+def overcharge(ledger):
+    ledger._accounts["iama"].used += 500
+
+
+def forget_permit(ledger):
+    ledger._permits.clear()
+    ledger._leases.clear()
+
+
+def forget_lease(ledger):
+    ledger._leases.clear()
+
+
+def open_too_much(ledger):
+    ledger._accounts["iama"].open += 1
+
+
+def forget_write(ledger):
+    ledger._accounts["iama"].must_write = False
+
+
+def forget_account(ledger):
+    ledger._accounts.clear()
+
+
+@pytest.mark.parametrize(
+    ("harm", "what"),
+    [
+        (overcharge, "over the mark"),
+        (forget_permit, "not the permits' sum"),
+        (forget_lease, "leases and granted permits differ"),
+        (open_too_much, "open of 100 charged"),
+        (forget_write, "a mark that nobody writes"),
+        (forget_account, "permits of unknown bots"),
+    ],
+)
+def test_invariants__are_checked_not_assumed(ledger_of, clock, harm, what):
+    """What money rests on: each of them, when it is broken, stops the ledger."""
+    ledger = ledger_of(iama=1000)
+    ledger.grant("iama", 100, lease=1, at=clock.at)
+    harm(ledger)
+    with pytest.raises(AssertionError, match=what):
+        ledger.check_invariants()
 
 
 def test_confirm__notices_a_charge_that_is_not_on_disk(ledger_of, clock):
-    """The invariant that money rests on is checked, not assumed."""
+    """Nothing is answered that the batch does not hold."""
     ledger = ledger_of(iama=1000)
+    ledger.confirm(ledger.take_batch(full=True))
+    batch = ledger.take_batch()
     ledger.grant("iama", 100, lease=1, at=clock.at)
-    ledger._accounts["iama"].used += 500
-    with pytest.raises(AssertionError):
-        ledger.check_invariants()
+    with pytest.raises(AssertionError, match="on disk"):
+        ledger.confirm(batch)

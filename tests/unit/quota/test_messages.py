@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import pytest
 
 from hotshotd._types import Chars, Role
-from hotshotd.admission import Account, Ask, Permit, RateHeaders, Result
-from hotshotd.errors import BotPaused, BreakerOpen, ProtocolError, QuotaExceeded, QuotaUnavailable
+from hotshotd.admission import Account, Ask, Knock, Permit, RateHeaders, Result
+from hotshotd.errors import BotPaused, BreakerOpen, KnockFirst, ProtocolError, QuotaExceeded, QuotaUnavailable
 from hotshotd.quota import messages
 
-ASK = Ask(service="hf", role=Role.RANK, chars=Chars(12), model="m", key_id="k")
+ASK = Ask(service="hf", role=Role.RANK, chars=Chars(12), model="m", key_id="k", knock=Knock.CAN)
 ACCOUNT = Account(
     permit=Permit(number=(7 << 32) + 1, chars=Chars(12)),
     result=Result.FAILED,
@@ -40,6 +40,7 @@ def test_values__survive_the_wire():
     [
         QuotaExceeded("no", cost=5, left=1, resets_at=datetime(2026, 11, 25, tzinfo=UTC)),
         BreakerOpen("open", retry_after=3.5, gone=True),
+        KnockFirst("failed before", retry_after=0.0, gone=True),
         BotPaused("paused"),
         QuotaUnavailable("away"),
     ],
@@ -62,6 +63,13 @@ def test_parse_ask__refuses_wrong_costs(chars):
     """A cost is a whole number from 0 up."""
     with pytest.raises(ProtocolError):
         messages.parse_ask({**messages.write_ask(ASK), "chars": chars})
+
+
+@pytest.mark.parametrize("knock", [None, True, "maybe"])
+def test_parse_ask__refuses_other_knocks(knock):
+    """It is one of three words."""
+    with pytest.raises(ProtocolError):
+        messages.parse_ask({**messages.write_ask(ASK), "knock": knock})
 
 
 @pytest.mark.parametrize(

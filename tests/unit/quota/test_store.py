@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import multiprocessing
 import os
@@ -22,7 +23,7 @@ TODAY = date(2026, 11, 24)
 
 
 def make_batch(chars: int, *, day: date = TODAY, month_total: int | None = None, **more) -> Batch:
-    rows = (Row(day, "iama", chars, 5, 2, 30, 1.5),)
+    rows = (Row(day, "iama", chars, min(chars, 5), 2, 30, 1.5),)
     return Batch(day=day, rows=rows, month_total=chars if month_total is None else month_total, **more)
 
 
@@ -110,6 +111,12 @@ def edit_figures(folder, _backup) -> None:
     db.close()
 
 
+def edit_open_mark(folder, _backup) -> None:
+    with sqlite3.connect(folder / "ledger.db") as db:
+        db.execute("UPDATE days SET open_mark = high_water + 1")
+    db.close()
+
+
 DAMAGES = {
     "restored": restore_older,
     "emptied": lambda folder, _: os.truncate(folder / "ledger.db", 0),
@@ -117,6 +124,7 @@ DAMAGES = {
     "scrambled": scramble,
     "deleted": lambda folder, _: (folder / "ledger.db").unlink(),
     "edited": edit_figures,
+    "more open than charged": edit_open_mark,
     "second file deleted": lambda folder, _: (folder / "ledger.seq").unlink(),
     "second file emptied": lambda folder, _: os.truncate(folder / "ledger.seq", 0),
     "second file scrambled": lambda folder, _: (folder / "ledger.seq").write_bytes(b"x" * 8192),
@@ -219,6 +227,74 @@ def test_load__ledger_one_ahead_is_a_crash_between_the_writes(tmp_path):
     second.close()
     loaded = load(tmp_path / "cut")
     assert (loaded.rows[0].high_water, loaded.damage, loaded.epoch) == (200, None, 3)
+
+
+class DiesBetween(SqliteStore):
+    """A store whose process ends between its two writes."""
+
+    def _commit(self, batch, *, sequence) -> None:
+        super()._commit(batch, sequence=sequence)
+        raise KeyboardInterrupt
+
+
+def test_load__a_crash_between_the_writes_may_come_in_each_life(tmp_path):
+    """The second file is brought up at each start, so it never falls behind by two."""
+    live(tmp_path, 100)
+    for chars in (200, 300, 400):
+        store = DiesBetween(tmp_path)
+        assert store.load().damage is None
+        with pytest.raises(KeyboardInterrupt):
+            store.write(make_batch(chars))
+        store.close()
+    assert load(tmp_path).rows[0].high_water == 400
+
+
+def rewrite_mark(folder, **changes) -> None:
+    """Have the second file say something else."""
+    second = SequenceFile(folder / "ledger.seq")
+    mark = dataclasses.replace(second.load(), **changes)
+    (folder / "ledger.seq").unlink()
+    second.write(mark)
+    second.close()
+
+
+@pytest.mark.parametrize("changes", [{"sequence": 1}, {"day": TODAY - timedelta(days=1)}, {"month_total": 301}])
+def test_load__notices_a_second_file_that_says_otherwise(tmp_path, changes):
+    """Two writes behind, another day, another sum: any of them is damage."""
+    live(tmp_path, 100, 200, 300)
+    rewrite_mark(tmp_path, **changes)
+    assert load(tmp_path).damage is not None
+
+
+def test_load__of_yesterdays_ledger_goes_on_with_the_last_day_there_was(tmp_path):
+    """An older file does not bring back an older day, nor lose the month."""
+    (tmp_path / "state").mkdir()
+    live(tmp_path / "state", 100, day=TODAY - timedelta(days=1))
+    shutil.copy(tmp_path / "state" / "ledger.db", tmp_path / "old.db")
+    live(tmp_path / "state", 250, month_total=350)
+    shutil.copy(tmp_path / "old.db", tmp_path / "state" / "ledger.db")
+    loaded = load(tmp_path / "state")
+    assert (loaded.day, loaded.rows, dict(loaded.month_before), loaded.carried) == (TODAY, (), {"iama": 100}, 250)
+
+
+def test_load__reads_every_page_before_it_trusts_the_file(tmp_path):
+    """A broken page of days long gone is found at the start, not by a write weeks later."""
+    with sqlite3.connect(tmp_path / "ledger.db") as db:
+        db.executescript("PRAGMA page_size=512; CREATE TABLE x (y); DROP TABLE x;")
+    db.close()
+    SequenceFile(tmp_path / "ledger.seq").write(Mark(0, date.min, 0))
+    live(tmp_path, *range(100), day=TODAY - timedelta(days=35))
+    store = SqliteStore(tmp_path)
+    store.load()
+    many = tuple(Row(TODAY - timedelta(days=35), f"bot{number}", 1) for number in range(60))
+    store.write(Batch(day=TODAY - timedelta(days=35), rows=many, month_total=60))
+    store.write(make_batch(5))
+    store.close()
+    data = (tmp_path / "ledger.db").read_bytes()
+    assert load(tmp_path).damage is None
+    for page in range(1, len(data) // 512):
+        (tmp_path / "ledger.db").write_bytes(data[: page * 512] + b"\xa5" * 512 + data[(page + 1) * 512 :])
+        assert load(tmp_path).damage is not None, page
 
 
 def test_sequence_file__survives_a_torn_write(tmp_path):
@@ -407,3 +483,20 @@ def test_write__syncs_the_ledger_and_then_its_second_file(tmp_path, monkeypatch)
         store.write(make_batch(chars))
     store.close()
     assert sequences == [(1, 1), (2, 2)]
+
+
+def test_sequence_file__its_name_is_durable_too(tmp_path, monkeypatch):
+    """A file that is on the disk without its name in the folder is lost in a power cut (fsync(2))."""
+    synced = []
+    real = os.fsync
+
+    def note_sync(fd: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    second = SequenceFile(tmp_path / "ledger.seq")
+    second.write(Mark(0, date.min, 0))
+    second.write(Mark(1, TODAY, 5))
+    second.close()
+    assert synced == [str(tmp_path)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hotshotd.reddit.outcome import (
     error_of_answer,
     error_of_token,
     error_of_token_status,
+    parse_date,
     parse_retry_after,
     parse_wait_text,
     refusal_of_status,
@@ -159,3 +161,21 @@ def test_token_status__only_refused_credentials_are_final(status: int, kind: typ
 def test_token__invalid_grant_says_what_to_do() -> None:
     """The commonest fault names its cure, in both dresses."""
     assert "hotshotctl auth" in str(error_of_token("invalid_grant"))
+
+
+@pytest.mark.parametrize(
+    ("header", "hour"),
+    [
+        ("Tue, 24 Nov 2026 08:00:00 GMT", 8),
+        ("Tue, 24 Nov 2026 08:00:00 -0000", 8),
+        ("Tue, 24 Nov 2026 08:00:00 +0200", 6),
+        ("Tue, 24 Nov 2026 28:00:00 GMT", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_date__is_read_or_nothing_is(header: str | None, hour: int | None) -> None:
+    """A missing or unreadable header tells no time."""
+    said = parse_date({} if header is None else {"date": header})
+    assert said == (None if hour is None else datetime(2026, 11, 24, hour, tzinfo=UTC))

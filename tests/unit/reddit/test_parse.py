@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from hotshotd.platform import Author, Kind, Reason
 from hotshotd.reddit.parse import (
     first_item,
     is_picture_address,
+    move_time,
     parse_branch,
     parse_identity,
     parse_item,
@@ -34,6 +35,15 @@ def test_comment__has_all_that_a_listing_tells(raw: Any) -> None:
     assert (item.parent, item.submission, item.submission_author) == ("t3_post", "t3_post", Author("bob"))
     assert (item.score, item.locked, item.over_18, item.place) == (3, True, True, "pond")
     assert item.created_at == datetime.fromtimestamp(1000, UTC)
+
+
+def test_move_time__past_any_calendar_is_left_alone(raw: Any) -> None:
+    """A time that nobody can mean must not end the poll."""
+    item = parse_item(raw.comment("c1", at=253402300799))
+    assert item is not None
+    assert item.created_at.year == 9999
+    assert move_time(item, timedelta(hours=3)) == item
+    assert move_time(item, timedelta(hours=-3)).created_at == item.created_at - timedelta(hours=3)
 
 
 def test_comment__deeper_level_is_unknown_without_depth(raw: Any) -> None:

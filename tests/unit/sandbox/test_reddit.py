@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime, timedelta
 
 import pytest
+from virtual import HandClock
 
 from hotshotd.sandbox.forum import Event, Forum, Refusal, base36
 from hotshotd.sandbox.reddit_auth import Leave, RateMeter, Tokens
 
 
-class SteppedClock:
-    """A clock that goes only where it is sent."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_000.0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def now(self) -> datetime:
-        return datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock(seconds=1000.0)
 
 
 @pytest.fixture
-def clock() -> SteppedClock:
-    return SteppedClock()
-
-
-@pytest.fixture
-def forum(clock: SteppedClock) -> Forum:
+def forum(clock: HandClock) -> Forum:
     forum = Forum(clock)
     forum.add_subreddit("bots")
     return forum
@@ -41,7 +28,7 @@ def kinds(forum: Forum, name: str) -> list[str]:
     return [notice.kind for notice, _ in forum.inbox(name, unread=True)]
 
 
-def test_ids__grow_and_time_never_runs_back(forum: Forum, clock: SteppedClock) -> None:
+def test_ids__grow_and_time_never_runs_back(forum: Forum, clock: HandClock) -> None:
     """Ids grow in base 36; `created_utc` is whole seconds and stays when the clock jumps back."""
     first = forum.submit("ann", "bots", "1")
     clock.seconds -= 500.5
@@ -183,7 +170,7 @@ def test_writing__from_many_threads(forum: Forum) -> None:
     assert len(forum.inbox("ann", unread=True)) == 200
 
 
-def test_tokens__expire(clock: SteppedClock) -> None:
+def test_tokens__expire(clock: HandClock) -> None:
     """A token is good until its lifetime is over, to the second."""
     tokens = Tokens(lifetime_seconds=3600)
     token = tokens.issue("bot", "app", now=clock.seconds)

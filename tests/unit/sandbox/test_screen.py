@@ -6,9 +6,9 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import pytest
+from virtual import HandClock
 
 from hotshotd.sandbox.forum import Forum
 from hotshotd.sandbox.screen import (
@@ -28,19 +28,6 @@ from hotshotd.sandbox.screen import (
 
 CONTRACT = "READ: submissions=1 comment=2 | WRITE: post=3 reply=4 | SPEND=5%"
 ROW = BotRow("iama", "running", 1, 2, 3, 4, 5)
-
-
-class FakeClock:
-    """A clock that stands still."""
-
-    def __init__(self) -> None:
-        self.at = 0.0
-
-    def monotonic(self) -> float:
-        return self.at
-
-    def now(self) -> datetime:
-        return datetime(2026, 11, 24, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -144,10 +131,10 @@ def test_flatten__leaves_nothing_that_moves_the_cursor() -> None:
 
 def test_plain_screen__prints_counters_every_ten_seconds() -> None:
     """One line a bot, with its name, no sooner than ten seconds after the last; and once more at the end."""
-    clock, out = FakeClock(), io.StringIO()
+    clock, out = HandClock(), io.StringIO()
     screen = PlainScreen(out, clock=clock)
     for at in (0.0, 5.0, 9.9, 10.0, 12.0, 20.0):
-        clock.at = at
+        clock.seconds = at
         screen.update([ROW])
     assert out.getvalue() == f"iama  {CONTRACT}\n" * 2
     screen.close()
@@ -156,10 +143,10 @@ def test_plain_screen__prints_counters_every_ten_seconds() -> None:
 
 def test_plain_screen__never_wraps_counters_and_cuts_long_texts() -> None:
     """The counters are whole at any width; a text is cut."""
-    clock, out = FakeClock(), io.StringIO()
+    clock, out = HandClock(), io.StringIO()
     screen = PlainScreen(out, clock=clock, width=20)
     screen.show([(Span("x" * 50),)])
-    clock.at = 10
+    clock.seconds = 10
     screen.update([ROW])
     assert out.getvalue() == "x" * 19 + "…\n" + f"iama  {CONTRACT}\n"
 
@@ -168,7 +155,7 @@ def test_plain_screen__survives_a_stream_that_speaks_ascii() -> None:
     """What an old locale can't show becomes a question mark, and no error."""
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="ascii")
-    PlainScreen(out, clock=FakeClock()).show([(Span("→ ü"),)])
+    PlainScreen(out, clock=HandClock()).show([(Span("→ ü"),)])
     assert raw.getvalue() == b"? ?\n"
 
 
@@ -209,4 +196,4 @@ def test_lay_out__keeps_the_counters_whole_longest(width: int, line: str) -> Non
 
 def test_make_screen__is_plain_where_the_output_is_no_terminal() -> None:
     """A pipe gets no control codes."""
-    assert isinstance(make_screen(io.StringIO(), bots=[], clock=FakeClock()), PlainScreen)
+    assert isinstance(make_screen(io.StringIO(), bots=[], clock=HandClock()), PlainScreen)

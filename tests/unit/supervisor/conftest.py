@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from virtual import HandClock
 
 from hotshotd.config.loaded import LoadedBot
 from hotshotd.config.loader import load_all
@@ -24,24 +25,6 @@ reply: {backend: groq, model: some-model}
 safety: {moderators: [openai]}
 rank: {gate_model: null, rank_model: null}
 """
-
-
-class FakeClock:
-    """A clock set by hand; `loop` turns as time goes by."""
-
-    def __init__(self) -> None:
-        self._monotonic = 1000.0
-        self._now = datetime(2026, 11, 24, 23, 0, tzinfo=UTC)
-
-    def monotonic(self) -> float:
-        return self._monotonic
-
-    def now(self) -> datetime:
-        return self._now
-
-    def advance(self, seconds: float) -> None:
-        self._monotonic += seconds
-        self._now += timedelta(seconds=seconds)
 
 
 class FakeChild:
@@ -117,19 +100,19 @@ class Changes:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+def clock() -> HandClock:
+    return HandClock(datetime(2026, 11, 24, 23, tzinfo=UTC))
 
 
 @pytest.fixture
-def loop(clock: FakeClock) -> Iterator[Loop]:
+def loop(clock: HandClock) -> Iterator[Loop]:
     loop = Loop(clock)
     yield loop
     loop.close()
 
 
 @pytest.fixture
-def pass_time(loop: Loop, clock: FakeClock) -> Callable[[float], None]:
+def pass_time(loop: Loop, clock: HandClock) -> Callable[[float], None]:
     """Give a function that lets seconds go by and runs what was due."""
 
     def go(seconds: float) -> None:
@@ -175,7 +158,7 @@ def loaded_bot(loaded_of: Callable[..., Any]) -> LoadedBot:
 
 @pytest.fixture
 def bot_of(
-    loop: Loop, clock: FakeClock, spawner: FakeSpawner, changes: Changes, loaded_bot: LoadedBot
+    loop: Loop, clock: HandClock, spawner: FakeSpawner, changes: Changes, loaded_bot: LoadedBot
 ) -> Callable[..., Bot]:
     """Give a function that makes a bot; `chance` draws the jitter."""
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from hotshotd.config.loader import load_all
-from hotshotd.supervisor.alerts import MAX_MESSAGE_CHARS, MODERATION_SECONDS, Alerts, make_line
+from hotshotd.supervisor.alerts import MAX_MESSAGE_CHARS, MODERATION_SECONDS, READING_SECONDS, Alerts, make_line
 from hotshotd.supervisor.bot import EXIT_FATAL
 from hotshotd.supervisor.courier import Alert
 from hotshotd.supervisor.supervisor import Supervisor
 from hotshotd.supervisor.told import WELL_SECONDS, Told
-from hotshotd.supervisor.wishes import Wishes
+from hotshotd.supervisor.wishes import Pause, Wishes
 
 HOOK = "https://hooks.example/secret"
 _BOT = """\
@@ -163,6 +163,62 @@ def test_moderation_down__after_five_minutes_without_a_verdict(stage: Stage) -> 
     assert stage.kept.told == [("moderation_down", "bert")]
     stage.go(3 * MODERATION_SECONDS)
     assert len(stage.kept.alerts) == 1
+
+
+def test_reddit_down__is_told_once_for_all_bots_and_once_when_it_is_back(stage: Stage) -> None:
+    """After half an hour in which nobody could read, and after ten minutes in which one could again."""
+    stage.anna.say("report", report={"reading": False})
+    stage.go(READING_SECONDS - 10)
+    stage.anna.say("report", report={"reading": True})
+    stage.anna.say("report", report={"reading": False})
+    stage.go(20)
+    stage.bert.say("report", report={"reading": True})
+    stage.go(READING_SECONDS)
+    stage.bert.say("report", report={"reading": False})
+    stage.go(READING_SECONDS - 10)
+    assert stage.kept.told == []
+    stage.anna.say("report", report={"reading": False})
+    stage.go(10)
+    stage.go(3 * READING_SECONDS)
+    assert stage.kept.told == [("reddit_down", None)]
+    stage.anna.say("report", report={"reading": True})
+    stage.go(WELL_SECONDS - 10)
+    assert len(stage.kept.alerts) == 1
+    stage.go(3 * WELL_SECONDS)
+    assert stage.kept.told == [("reddit_down", None)] * 2
+    assert "Reddit is back" in stage.kept.alerts[1].message
+
+
+def test_reddit_down__again_is_news_once_it_was_back(stage: Stage) -> None:
+    """A moment in between, too short to be told as the end, is not; a whole day of it is told once more."""
+
+    def read(*, well: bool, seconds: float) -> None:
+        stage.anna.say("report", report={"reading": well})
+        stage.go(seconds)
+
+    read(well=False, seconds=READING_SECONDS)
+    read(well=True, seconds=WELL_SECONDS - 10)
+    read(well=False, seconds=READING_SECONDS)
+    assert len(stage.kept.alerts) == 1
+    read(well=True, seconds=WELL_SECONDS)
+    read(well=False, seconds=READING_SECONDS)
+    assert len(stage.kept.alerts) == 3
+    stage.go(86_400)
+    assert [alert.message.split()[0] for alert in stage.kept.alerts] == ["no", "Reddit", "no", "no"]
+
+
+def test_reddit_down__counts_who_can_not_even_sign_in(stage: Stage) -> None:
+    """Its worker waits; a failed bot and a paused one tell nothing of Reddit."""
+    stage.fail(stage.anna)
+    stage.go(READING_SECONDS)
+    assert stage.kept.told == [("failed", "anna")]
+    stage.supervisor.bots["anna"].start()  # type: ignore[index]
+    child = stage.spawner.child
+    child.say("waiting", reason="signing in: 503")
+    stage.bert.say("report", report={"reading": True})
+    stage.supervisor.bots["bert"].set_pause(Pause(), lambda _doubt: None)  # type: ignore[index]
+    stage.go(READING_SECONDS)
+    assert stage.kept.told[1:] == [("reddit_down", None)]
 
 
 def test_budget__is_told_by_day(stage: Stage) -> None:

@@ -128,6 +128,14 @@ def test_start__forgets_what_an_earlier_worker_reported(running: Any, spawner: A
     assert (shown["banned_in"], shown["degraded"], shown["poll_interval_s"]) == ([], [], 30.0)
 
 
+def test_report__is_a_change_only_where_something_changes(running: Any, spawner: Any, changes: Any) -> None:
+    """A worker says after every poll that it reads; nobody has to look at every bot each time."""
+    before = changes.count
+    for facts in ({"reading": True}, {"reading": True}, {"poll_interval_s": 90.0}, {"reading": False}):
+        spawner.child.say("report", report=facts)
+    assert changes.count == before + 2
+
+
 def test_message__that_nobody_knows_is_passed_over(running: Any, spawner: Any) -> None:
     """A newer worker may say more."""
     spawner.child.say("weather", sunny=True)

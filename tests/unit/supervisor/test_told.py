@@ -62,7 +62,7 @@ def test_take__survives_a_restart_once_it_has_arrived(told: Told, clock: Any) ->
 def test_take__after_the_clock_was_set_back(told: Told, clock: Any) -> None:
     """What was told in the future does not silence a cause for ever."""
     told.take(DUCK, period=DAY)
-    clock._now = datetime(2020, 1, 1, tzinfo=UTC)
+    clock.start = datetime(2020, 1, 1, tzinfo=UTC)
     assert told.take(DUCK, period=DAY)
 
 

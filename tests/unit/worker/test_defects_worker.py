@@ -14,6 +14,7 @@ from fakes import Diary, MemoryPlatform, make_comment, make_config
 from virtual import NOON, VirtualClock, run
 
 from hotshotd._types import Outcome
+from hotshotd.brain.pipeline import Deferred, Found
 from hotshotd.brain.verdict import Verdict, Why
 from hotshotd.brain.writing import Writer
 from hotshotd.errors import AuthDead, Down, InferenceUnavailable, Refused, Unknown
@@ -45,12 +46,13 @@ class QuietLink(Diary):
     def __init__(self) -> None:
         super().__init__()
         self.sent: list[dict[str, Any]] = []
+        self.reported: list[dict[str, Any]] = []
 
     def send(self, message: dict[str, Any]) -> None:
         self.sent.append(message)
 
     def report(self, **facts: Any) -> None:
-        """Nobody asks for it."""
+        self.reported.append(facts)
 
 
 class Answers:
@@ -80,7 +82,9 @@ def make_worker(
 ) -> tuple[Worker, JobTasks, QuietLink]:
     monkeypatch.setattr(worker_module, "Tasks", JobTasks)
     link: Any = QuietLink()
-    gate: Any = SimpleNamespace(stretch=lambda *, interval_seconds, requests_per_poll: interval_seconds)
+    gate: Any = SimpleNamespace(
+        stretch=lambda *, interval_seconds, requests_per_poll: interval_seconds, open_gate=lambda: None
+    )
     calls: Any = DirectCalls()
     mind: Any = answers
     parts = Parts(
@@ -123,6 +127,7 @@ def test_poll__whatever_ends_it_is_followed_by_another(error: Exception, monkeyp
         assert waits == [2.0, 4.0, 8.0, 1.0]
         assert len(link.troubles) == 3
         assert all("reading: " in trouble for trouble in link.troubles)
+        assert [facts["reading"] for facts in link.reported] == [False, False, False, True]
 
     run(main())
 
@@ -174,13 +179,58 @@ def test_item__that_crashes_ends_and_stops_nobody(monkeypatch: pytest.MonkeyPatc
         items = [make_comment(clock, ref, created_at=NOON) for ref in ("t1_one", "t1_bad", "t1_two")]
         notices = tuple(Notice(Ref(f"n_{item.ref}"), Reason.POST_REPLY, item) for item in items)
         for shown in (notices, ()):
-            worker._take(shown, items)
+            worker._take(shown, [worker._find(item, None) for item in items])
             await asyncio.sleep(5.0)
         assert answers.handled == ["t1_one", "t1_two"]
         assert [facts["thing"] for name, facts in link.events if name == "item.done"] == ["t1_bad"]
         assert link.ends("item.done") == [("failed", "error")]
         assert sorted(platform.marked) == ["n_t1_bad", "n_t1_one", "n_t1_two"]
         assert tasks.jobs == {}
+
+    run(main())
+
+
+class SetClock(VirtualClock):
+    """A clock that is off by some hours."""
+
+    hours = 0.0
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(hours=self.hours)
+
+
+class Deferring(Answers):
+    """A mind that puts each thing off once, and remembers how it found it."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.founds: list[Found] = []
+
+    async def handle(self, found: Found) -> Any:
+        self.founds.append(found)
+        return Deferred(60.0, Why.MODEL_UNAVAILABLE, "away", found) if len(self.founds) == 1 else found
+
+
+def test_item__that_waits_is_as_old_as_it_is_whatever_the_clock_is_set_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that was months behind is set right: what was found before is not too old for that."""
+
+    async def main() -> None:
+        clock, answers = SetClock(), Deferring()
+        worker, _, _ = make_worker(MemoryPlatform(clock), clock, answers, monkeypatch)
+        worker._finish = lambda *_: None  # type: ignore[method-assign]
+        item = make_comment(clock, created_at=clock.now() - timedelta(minutes=5))
+        worker._take([Notice(Ref("n_one"), Reason.MENTION, item)], [])
+        await asyncio.sleep(1.0)
+        clock.hours = 24 * 90
+        await asyncio.sleep(60.0)
+        first, second = answers.founds
+        assert first == second
+        assert (first.made_at, first.deadline) == (-300.0, 86_100.0)
+        worker._put_back[item.ref] = second
+        worker._ready.set()
+        await worker._resume()
+        await asyncio.sleep(1.0)
+        assert answers.founds[2] == first
 
     run(main())
 

@@ -380,7 +380,7 @@ def test_drop__in_the_write_does_not_open_a_paused_writer(perform: Perform) -> N
         stage.errands.begin(POST)
         await until_writing(stage)
         stage.errands.drop({"op": "drop", "id": 1})
-        stage.quiet.append(PAUSED)
+        stage.writer.close()
         await stage.until_end()
         with pytest.raises(BotPaused):
             await stage.writer.reply(await stage.platform.resolve("t3_hers"), "I do.", deadline=500.0)

@@ -113,6 +113,56 @@ def test_now__that_crashes_is_a_failed_post(perform: Perform) -> None:
     perform(act, ZeroDivisionError("inside"), OTHER)
 
 
+def test_plan__says_once_which_slot_is_too_old_to_be_made(perform: Perform) -> None:
+    """Nothing else tells an operator why there is no post; the latest of many is named."""
+
+    async def act(stage: Any) -> None:
+        stage.posting.last_post_at = NOON - timedelta(days=2)
+        stage.posts.plan(catch_up=True)
+        stage.posts.plan(catch_up=True)
+        assert stage.link.events == [("post.missed", {"slot": "2026-11-24T09:00", "late_seconds": 3 * 3600})]
+        assert _due(stage)[-1] == 21.0
+
+    perform(act, schedule=["09:00"])
+
+
+@pytest.mark.parametrize(
+    ("last_post_hours", "post"),
+    [
+        (None, {}),
+        (-2.9, {}),
+        (-48, {"catch_up": "4h"}),
+        (-48, {"schedule": EVERY}),
+        (-24 * 30, {"schedule": {"cron": "0 9 1 * *"}}),
+    ],
+    ids=["new", "made", "made late", "interval", "long ago"],
+)
+def test_plan__has_nothing_to_say_of_a_slot(
+    perform: Perform, last_post_hours: float | None, post: dict[str, Any]
+) -> None:
+    """A new bot, a slot that was served or will be, a schedule without slots, and what nobody waits for any more."""
+
+    async def act(stage: Any) -> None:
+        if last_post_hours is not None:
+            stage.posting.last_post_at = NOON + timedelta(hours=last_post_hours)
+        stage.posts.plan(catch_up=True)
+        stage.posts.plan(catch_up=False)
+        assert stage.link.events == []
+
+    perform(act, **{"schedule": ["09:00"]} | post)
+
+
+def test_plan__after_a_post_says_nothing(perform: Perform) -> None:
+    """Only a start and a `resume` look back."""
+
+    async def act(stage: Any) -> None:
+        stage.posting.last_post_at = NOON - timedelta(days=2)
+        stage.posts.plan(catch_up=False)
+        assert stage.link.events == []
+
+    perform(act, schedule=["09:00"])
+
+
 def test_plan__of_a_quiet_bot_plans_nothing(perform: Perform) -> None:
     """Neither after a post."""
 
@@ -137,3 +187,42 @@ def test_scheduled__that_was_planned_anew_meanwhile(perform: Perform, schedule: 
         assert stage.titles() == ["A pond at noon"]
 
     perform(act, "Title: A pond at noon\n\nNothing moved but the water. I counted it twice.", OTHER, schedule=schedule)
+
+
+@pytest.mark.parametrize(("at", "next_hours"), [("12:00", 24.0), ("15:00", 27.0)])
+def test_plan__leaves_out_a_slot_that_was_made(perform: Perform, at: str, next_hours: float) -> None:
+    """Whatever the time of the newest post says: that one was made by another clock."""
+
+    async def act(stage: Any) -> None:
+        stage.posting.memory.add(f"2026-11-24T{at}")
+        stage.posting.last_post_at = NOON - timedelta(hours=3)
+        stage.posts.plan(catch_up=True)
+        assert _due(stage) == [next_hours]
+        assert stage.link.events == []
+
+    perform(act, schedule=[at])
+
+
+def test_plan__remembers_the_slot_that_another_worker_made(perform: Perform) -> None:
+    """It may have died before it could; the time of the newest post still tells."""
+
+    async def act(stage: Any) -> None:
+        stage.posting.last_post_at = NOON + timedelta(seconds=1)
+        stage.posts.plan(catch_up=True)
+        assert "2026-11-24T12:00" in stage.posting.memory
+
+    perform(act)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_scheduled__that_is_made_is_remembered_and_a_dry_run_is_not(perform: Perform, dry_run: bool) -> None:
+    """What nobody has published is made once the bot may."""
+
+    async def act(stage: Any) -> None:
+        stage.posting._config = stage.posting._config.model_copy(update={"dry_run": dry_run})
+        stage.posts.plan(catch_up=True)
+        await stage.tasks.planned.pop()[1]()
+        stage.posts.plan(catch_up=True)
+        assert stage.posting.memory.made == ([] if dry_run else ["2026-11-24T12:00"])
+
+    perform(act)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from hotshotd.config.schedule import Cron, DailyTimes, Every, Schedule, WeeklyTimes, parse_schedule
-from hotshotd.worker.schedule import find_missed, find_next
+from hotshotd.worker.schedule import find_next, find_passed
 
 BERLIN = ZoneInfo("Europe/Berlin")
 UTC_ZONE = ZoneInfo("UTC")
@@ -87,23 +87,12 @@ def test_find_next__every_counts_from_the_last_post() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last_post", "catch_up", "expected"),
-    [
-        (None, 3600.0, "2026-11-24T09:00"),
-        ("2026-11-24T08:59", 3600.0, "2026-11-24T09:00"),
-        ("2026-11-24T09:01", 3600.0, None),
-        (None, 600.0, None),
-    ],
+    ("seconds", "expected"), [(3600.0, "2026-11-24T09:00"), (2400.0, "2026-11-24T09:00"), (2399.0, None)]
 )
-def test_find_missed__makes_a_slot_late_once(last_post: str | None, catch_up: float, expected: str | None) -> None:
-    """A slot is missed when it is no older than `catch_up` and no own post came after it."""
-    slot = find_missed(
-        DailyTimes(((8, 45), (9, 0), (21, 0))),
-        at("2026-11-24T09:40"),
-        UTC_ZONE,
-        catch_up_seconds=catch_up,
-        last_post=at(last_post) if last_post else None,
-    )
+def test_find_passed__gives_the_latest_slot_in_time(seconds: float, expected: str | None) -> None:
+    """Earlier ones are forgotten, and so is one that is older than that."""
+    schedule = DailyTimes(((8, 45), (9, 0), (21, 0)))
+    slot = find_passed(schedule, at("2026-11-24T09:40"), UTC_ZONE, within_seconds=seconds)
     assert (slot.key if slot else None) == expected
 
 
