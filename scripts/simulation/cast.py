@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hotshotd.config.schema import BotConfig
+from simulation.promises import KEYWORD
 from simulation.scenario import Scenario
 
 #: Schedules; some have slots at midnight, in the hour that is skipped, or in the one that is repeated.
@@ -15,6 +16,14 @@ _SCHEDULES: tuple[object, ...] = (
     {"cron": "30 */6 * * *"},
     {"mon": ["09:00"], "sat": ["02:15", "20:00"], "sun": ["02:30", "21:00"], "thu": ["12:00"]},
     {"every": "8h"},
+)
+#: For a night of a clock change: slots in hours that are skipped or repeated somewhere, two on one moment among them.
+_NIGHT_SCHEDULES: tuple[object, ...] = (
+    ["00:00", "02:00", "02:30"],
+    ["00:30", "01:30", "02:15", "23:30"],
+    ["01:45", "03:00", "23:59"],
+    {"cron": "*/30 */1 * * *"},
+    {"sat": ["23:15", "23:45"], "sun": ["00:15", "01:15", "01:59", "02:59"]},
 )
 
 
@@ -27,8 +36,9 @@ def make_config(scenario: Scenario, number: int) -> BotConfig:
         "max_per_day": chance.choice((200, 12)), "parallel": chance.choice((1, 2)),
         "footer": chance.choice((None, "I am a bot.")), "followup_only": chance.random() < 0.8,
     }  # fmt: skip
+    schedule = _draw_schedule(scenario, number, chance.randrange(len(_SCHEDULES)))
     post = {
-        "schedule": _SCHEDULES[chance.randrange(len(_SCHEDULES))], "backend": "hf", "model": "gpt2",
+        "schedule": schedule, "backend": "hf", "model": "gpt2",
         "format": chance.choice(("ssi", "plain")), "link_share": chance.choice((0.0, 0.3)),
     }  # fmt: skip
     moderators = chance.choice((["openai"], ["openai", "perspective"]))
@@ -44,7 +54,7 @@ def make_config(scenario: Scenario, number: int) -> BotConfig:
         "pace": chance.choice(("greedy", "greedy", "even")),
         "reply": reply,
         "post": post,
-        "safety": {"moderators": moderators},
+        "safety": {"moderators": moderators, "negative_keywords": [KEYWORD]},
         "poll": {
             "interval": f"{scenario.poll_seconds:g}s", "lookback": f"{max(900.0, 3 * scenario.poll_seconds):g}s",
         },
@@ -55,6 +65,11 @@ def make_config(scenario: Scenario, number: int) -> BotConfig:
     elif kind < 0.3:
         del data["post"]
     return BotConfig.model_validate(data)
+
+
+def _draw_schedule(scenario: Scenario, number: int, drawn: int) -> object:
+    night = scenario.stream(f"night {number}")
+    return night.choice(_NIGHT_SCHEDULES) if scenario.is_night else _SCHEDULES[drawn]
 
 
 def chats(scenario: Scenario, number: int) -> bool:

@@ -91,6 +91,28 @@ class SimLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self.elapsed
 
+    # As in `BaseEventLoop`, without what is asked there for debugging: these are called millions of times.
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)  # type: ignore[attr-defined]
+        return handle
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.elapsed + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
+
     def create_task(  # type: ignore[override]
         self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
     ) -> asyncio.Task[T]:
@@ -163,16 +185,22 @@ class SimClock:
         self._loop = loop
         self.start = start
         self.offset = timedelta()
+        self._true_now = (0.0, start)
 
     def monotonic(self) -> float:
         return self._loop.elapsed
 
     def now(self) -> datetime:
-        return self.start + timedelta(seconds=self._loop.elapsed) + self.offset
+        return self.true_now() + self.offset
 
     def true_now(self) -> datetime:
         """Give the time that Reddit's own clock shows."""
-        return self.start + timedelta(seconds=self._loop.elapsed)
+        elapsed, now = self._true_now
+        if elapsed != self._loop.elapsed:
+            elapsed = self._loop.elapsed
+            now = self.start + timedelta(seconds=elapsed)
+            self._true_now = elapsed, now
+        return now
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -31,6 +31,7 @@ from hotshotd.worker.calls import Calls
 from hotshotd.worker.link import ENDS, Link
 from hotshotd.worker.parts import Parts
 from hotshotd.worker.posts import compute_day_start
+from hotshotd.worker.slots import KeptSlots
 from hotshotd.worker.worker import Worker
 from simulation.loop import Process, SimClock, SimLoop
 from simulation.promises import Promises
@@ -61,6 +62,10 @@ class SimLink(Link):
 
     def send_surely(self, message: Json) -> None:
         self._child.say(message)
+
+    def trouble(self, message: str) -> None:
+        # Nothing is secret here, and to look for secrets takes long.
+        self.report(last_error=message)
 
     def event(self, event: str, **facts: object) -> None:
         if event == "item.done":
@@ -108,6 +113,8 @@ class WorkerChild:
         self._on_message = on_message
         self._commands: list[Json] = []
         self._on_command: Callable[[Json], None] | None = None
+        #: Whether its start is over.
+        self.is_ready = False
         self.quota = SimQuotaClient(
             machine.site, self.process, bot=self.name, client=machine.client_of(number), clock=machine.clock
         )
@@ -125,6 +132,12 @@ class WorkerChild:
             self._machine.promises.fail("nothing crashes inside", f"{self.name}: {task.exception()!r}")
             return
         self._machine.loop.call_soon(self._machine.end_worker, self, task.result(), context=self._machine.outside)
+
+    def note_ready(self) -> None:
+        """The start is over: it has read what is its own."""
+        if not self.process.dead and not self.is_ready:
+            self.is_ready = True
+            self._machine.note_work()
 
     def attach(self, on_command: Callable[[Json], None]) -> None:
         self._on_command = on_command
@@ -165,6 +178,7 @@ def build_parts(machine: Machine, child: WorkerChild, config: BotConfig, number:
         machine.reddit, machine.accounts[number], process, child.quota, places=config.reddit.subreddits,
         chance=scenario.stream(f"network {child.pid}"), client=client,
     )  # fmt: skip
+    platform.on_own_read = child.note_ready
     link = SimLink(child, promises)
     wire = Wire(
         machine.loop,
@@ -182,8 +196,9 @@ def build_parts(machine: Machine, child: WorkerChild, config: BotConfig, number:
     posting = answering = None
     if config.post is not None:
         posting = SlotPosting(
-            config, platform=platform, faculties=faculties, writer=writer, editor=editor, clock=clock, news=link
-        )
+            config, platform=platform, faculties=faculties, writer=writer, editor=editor, clock=clock, news=link,
+            memory=KeptSlots(machine.folder / "slots" / config.name),
+        )  # fmt: skip
         posting.sim_platform = platform
         posting.banned = banned
     if config.reply is not None:
@@ -275,6 +290,7 @@ class Machine:
         self.configs = configs
         self.chats = chats
         self.zone = ZoneInfo(scenario.zone)
+        self.folder = folder
         self.pids = count(1)
         #: The context of what is no process of the daemon.
         self.outside = Process("outside").context
@@ -319,7 +335,7 @@ class Machine:
             Bot(
                 timers, LoadedBot(config, Path(f"{config.name}.yaml")), spawn=_Spawner(self, number),
                 chance=self._chance,
-                today=lambda: self.clock.now().astimezone(self.zone).date(), on_change=lambda: None,
+                today=lambda: self.clock.now().astimezone(self.zone).date(), on_change=self.note_work,
             )
             for number, config in enumerate(self.configs)
         ]  # fmt: skip
@@ -327,8 +343,17 @@ class Machine:
             self.bots[number].pause = Pause(until=None, reason="pause")
         self.quota.configure(self._make_settings())
         self.quota.start()
-        for bot in self.bots:
-            bot.start()
+        for number, bot in enumerate(self.bots):
+            if number not in self.scenario.absent:
+                bot.start()
+
+    def note_work(self) -> None:
+        """See which bots are at work now."""
+        for number, bot in enumerate(self.bots):
+            child = self.workers.get(number)
+            is_ready = child is not None and child.is_ready and not child.process.dead
+            works = self.is_up and is_ready and bot.state is State.RUNNING and number not in self.paused_until
+            self.promises.note_work(bot.name, works=works)
 
     def spawn_quota(self, *_: Any, on_message: Callable[[Json], None], **__: Any) -> QuotaProcess:
         """Stand for `hotshotd.supervisor.process.spawn`."""
@@ -343,6 +368,7 @@ class Machine:
 
     def _reap_quota(self, pid: int, status: int) -> None:
         self.promises.tell("quota ended", pid, status)
+        self.promises.note_quota_end()
         self.loop.call_later(0.01, self._tell_quota_dead, pid, status, context=self.supervisor.context)
 
     def _tell_quota_dead(self, pid: int, status: int) -> None:
@@ -358,6 +384,7 @@ class Machine:
         self.promises.tell("worker ended", child.name, child.pid, status)
         child.process.bury()
         self.promises.end_life(child.process)
+        self.note_work()
         child.quota.die()
         self.loop.call_later(0.01, self.bots[number].reap, child.pid, status, context=self.supervisor.context)
 
@@ -410,6 +437,7 @@ class Machine:
     def pause(self, number: int, seconds: float) -> None:
         """Pause a bot for a while."""
         self.paused_until[number] = max(self.paused_until.get(number, 0.0), self.loop.elapsed + seconds)
+        self.note_work()
         if self.is_up and self.quota is not None:
             bot = self.bots[number]
             self.quota.set_paused(
@@ -425,10 +453,11 @@ class Machine:
         if self.is_up and self.quota is not None:
             bot = self.bots[number]
             self.quota.set_paused(bot.name, paused=False, then=bot.end_pause)
+        self.note_work()
 
     def restart(self, number: int) -> None:
         """Stop a bot's worker and start another, as `hotshotctl restart` does."""
-        if not self.is_up:
+        if not self.is_up or number in self.scenario.absent:
             return
         bot = self.bots[number]
 

@@ -8,10 +8,14 @@ from collections.abc import Callable
 
 from hotshotd.platform import Item, Kind
 from simulation.loop import SimLoop
+from simulation.promises import KEYWORD, STOP
 from simulation.reddit import AccountState, Reddit
 from simulation.services import make_sentence
 
-_NAMES = tuple(f"reader_{number}" for number in range(40))
+#: How many people there are at a time.
+_PEOPLE = 40
+#: How many of those who speak to a bot say stop soon afterwards, and within how many seconds: before it has answered.
+_REGRET, _REGRET_SECONDS = 0.03, 240.0
 
 
 class People:
@@ -28,6 +32,8 @@ class People:
         self._posts: dict[str, deque[Item]] = {name: deque(maxlen=4) for name, _ in bots}
         self._comments: dict[str, deque[Item]] = {name: deque(maxlen=6) for name, _ in bots}
         self._threads: deque[Item] = deque(maxlen=8)
+        self._names = [f"reader_{number}" for number in range(_PEOPLE)]
+        self._come = _PEOPLE
         self._acts: tuple[tuple[Callable[[str, str], None], float], ...] = (
             (self._comment_on_post, 5),
             (self._answer_comment, 3),
@@ -48,22 +54,39 @@ class People:
     def _note_own(self, account: AccountState, item: Item) -> None:
         (self._posts if item.kind is Kind.SUBMISSION else self._comments)[account.name].append(item)
 
-    def _write(self, parent: Item | None, place: str, text: str, kind: Kind = Kind.COMMENT) -> Item:
+    def _write(
+        self, parent: Item | None, place: str, text: str, kind: Kind = Kind.COMMENT, *, author: str | None = None
+    ) -> Item:
         title = make_sentence(self._chance, words=5) if kind is Kind.SUBMISSION else ""
-        return self._site.make(kind, self._chance.choice(_NAMES), place, text, parent=parent, title=title)
+        author = author or self._chance.choice(self._names)
+        return self._site.make(kind, author, place, text, parent=parent, title=title)
 
     def _say(self) -> str:
-        return "stop" if self._chance.random() < 0.003 else make_sentence(self._chance, words=8)
+        kind = self._chance.random()
+        text = make_sentence(self._chance, words=8)
+        return STOP if kind < 0.003 else f"{KEYWORD}! {text}" if kind < 0.02 else text
+
+    def _speak_to(self, parent: Item) -> None:
+        """Write below something of a bot's."""
+        item = self._write(parent, parent.place, self._say())
+        if self._chance.random() < _REGRET:
+            self._loop.call_later(self._chance.uniform(1, _REGRET_SECONDS), self._regret, item, parent)
+
+    def _regret(self, item: Item, parent: Item) -> None:
+        """Say stop, and never come back; somebody else comes."""
+        assert item.author is not None
+        self._write(parent, parent.place, STOP, author=item.author.name)
+        if item.author.name in self._names:
+            self._names[self._names.index(item.author.name)] = f"reader_{self._come}"
+            self._come += 1
 
     def _comment_on_post(self, bot: str, _place: str) -> None:
         if self._posts[bot]:
-            post = self._chance.choice(self._posts[bot])
-            self._write(post, post.place, self._say())
+            self._speak_to(self._chance.choice(self._posts[bot]))
 
     def _answer_comment(self, bot: str, _place: str) -> None:
         if self._comments[bot]:
-            comment = self._chance.choice(self._comments[bot])
-            self._write(comment, comment.place, self._say())
+            self._speak_to(self._chance.choice(self._comments[bot]))
 
     def _mention(self, bot: str, place: str) -> None:
         top = (

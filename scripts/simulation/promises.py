@@ -6,41 +6,75 @@ import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from hotshotd.admission import Ask
 from hotshotd.brain.verdict import Why
 from hotshotd.config.schema import BotConfig
-from hotshotd.platform import Item, Kind, Reason, Ref
-from hotshotd.quota.days import compute_day, compute_month
+from hotshotd.errors import BreakerOpen, KnockFirst, PaceExceeded, QuotaExceeded, QuotaUnavailable
+from hotshotd.platform import CLOCK_TOLERANCE_SECONDS, Item, Kind, Reason, Ref
+from simulation.causes import ALL, Causes
 from simulation.loop import Process, SimClock, SimLoop
+from simulation.money import Money
+from simulation.slots import Slots
 
-#: Reasons with which an item that must be answered may end without an answer: each is documented.
-DOCUMENTED = frozenset(
-    {
-        Why.OVER_BUDGET, Why.PACE, Why.KEYWORD, Why.MODERATION, Why.UNPUBLISHABLE, Why.DUPLICATE, Why.MAX_PER_THREAD,
-        Why.MAX_PER_AUTHOR_HOUR, Why.MAX_PER_DAY, Why.MAX_LEVELS, Why.OPTED_OUT, Why.ALREADY_ANSWERED, Why.REFUSED,
-        Why.MODEL_REFUSED, Why.TOO_LONG, Why.TOO_OLD, Why.DELETED, Why.REMOVED, Why.BANNED, Why.OWN,
-    }
-)  # fmt: skip
+#: A word that operators do not want, neither from people nor from models.
+KEYWORD = "unspeakable"
+#: What people say who want no answers.
+STOP = "stop"
 
-#: Reasons that may pass; such an end is right only when there was no time for another try.
-PASSING = frozenset(
-    {
-        Why.QUOTA_UNAVAILABLE, Why.MODEL_UNAVAILABLE, Why.MODEL_GONE, Why.MODERATION_UNAVAILABLE,
-        Why.DEADLINE, Why.RATE_LIMITED, Why.PLATFORM_DOWN, Why.UNKNOWN_OUTCOME,
-    }
-)  # fmt: skip
+#: Reasons with which an item or a post may end without a text, and what must have been seen just before.
+_CAUSED: dict[Why, str] = {
+    Why.OVER_BUDGET: "over budget",
+    Why.KEYWORD: "text with a keyword",
+    Why.MODERATION: "text that a moderator refused",
+    Why.UNPUBLISHABLE: "text that is none",
+    Why.DUPLICATE: "text said before",
+    Why.MODEL_REFUSED: "text: refused",
+    Why.TOO_LONG: "text: refused",
+    Why.REFUSED: "reddit: 403",
+}
 
-#: The longest wait for another try, an open breaker's included; seconds.
-_LAST_TRY_SECONDS = 7200.0
-#: How much longer than three intervals a bot may not read; seconds.
-_POLL_SLACK_SECONDS = 7200.0
+#: Reasons that may pass, and what must have been seen. For an item there must have been no time for another try, too.
+_PASSING: dict[Why, str] = {
+    Why.QUOTA_UNAVAILABLE: "quota",
+    Why.MODEL_UNAVAILABLE: "text",
+    Why.MODEL_GONE: "text",
+    Why.PICTURE_UNAVAILABLE: "picture",
+    Why.MODERATION_UNAVAILABLE: "moderation",
+    Why.DEADLINE: "reddit",
+    Why.RATE_LIMITED: "reddit",
+    Why.PLATFORM_DOWN: "reddit",
+    Why.UNKNOWN_OUTCOME: "reddit",
+}
+
+#: An end for good though it might pass: what was seen just now, and how often at least since the item came.
+_HOPELESS = {Why.MODEL_UNAVAILABLE: ("text: nonsense", 4), Why.MODERATION_UNAVAILABLE: ("moderation: refused", 1)}
+
+#: From the cause of an end to that end: what an item or a post may take in all; seconds.
+_SAME_ITEM_SECONDS = 1200.0
 #: Between the last answer of a service and the end of an item that fails by it; seconds.
 _SAME_TRY_SECONDS = 10.0
+#: The longest wait for another try: a RATELIMIT of 20 minutes (the scenario's longest); seconds.
+_LAST_TRY_SECONDS = 1300.0
+#: How much longer than three intervals a bot may not read. It sees that the clock was set once an hour here; seconds.
+_POLL_SLACK_SECONDS = 4500.0
 #: After the deadline, how long an answer under way may take; seconds.
 _SLACK_SECONDS = 1200.0
+#: With nothing amiss, how much longer than two polls an answer may take: others come before it; seconds.
+_PROMPT_SECONDS = 1800.0
+#: After a fault's end it may take so long until the next try: what waits, waits half a minute; seconds.
+AMISS_SECONDS = 60.0
+#: How long a quota process may be away after each of its deaths, or its disk's; seconds.
+_QUOTA_BACK_SECONDS = 60.0
+#: A breaker is open for no longer after a failure: the longest pause that a service may ask for; seconds.
+_BREAKER_SECONDS = 3600.0
+#: While one request tries out whether a service is back, others wait for its answer; seconds.
+_PROBE_SECONDS = 130.0
+#: Replies of a bot that are remembered for its limits.
+_REPLIES_KEPT = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +90,16 @@ class Breach:
         return f"{self.promise} (day {self.at / 86_400:.4f}, step {self.step}): {self.detail}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """A reply, for a bot's limits: when by the machine's clock and by Reddit's, where, and to whom."""
+
+    wall: datetime
+    true: datetime
+    thread: Ref
+    author: str
+
+
 @dataclass(slots=True)
 class _Spoken:
     """What one bot was seen to do."""
@@ -64,8 +108,13 @@ class _Spoken:
     passed: dict[str, set[str]] = field(default_factory=dict)
     slots: dict[str, Ref] = field(default_factory=dict)
     answered: dict[Ref, Ref] = field(default_factory=dict)
+    replies: deque[_Reply] = field(default_factory=lambda: deque(maxlen=_REPLIES_KEPT))
+    #: Who was blocked, and who has said stop to the bot.
     opted_out: set[str] = field(default_factory=set)
-    received: Counter[date] = field(default_factory=Counter)
+    said_stop: set[str] = field(default_factory=set)
+    #: Since when it is at work, in seconds from the start; None while it is not.
+    working_since: float | None = None
+    polled: float = 0.0
 
 
 @dataclass(slots=True)
@@ -75,16 +124,18 @@ class _Due:
     item: Item
     deadline: float
     made_at: float
-    ended: str = ""
+    #: How often each hopeless cause had been seen before it.
+    before: dict[Why, int]
 
 
 @dataclass(slots=True)
 class _Life:
-    """What one worker process was given and has ended."""
+    """What one worker process was given and has ended, and how many of its writes were forbidden."""
 
     bot: str
-    open: dict[Ref, float] = field(default_factory=dict)
+    open: dict[Ref, tuple[float, Item]] = field(default_factory=dict)
     done: set[Ref] = field(default_factory=set)
+    forbidden: int = 0
 
 
 class Promises:
@@ -94,24 +145,19 @@ class Promises:
         self._loop = loop
         self._clock = clock
         self._zone = ZoneInfo(zone)
-        self._daily_total, self._monthly_total = caps
         self._bots: dict[str, _Spoken] = {}
         self._names: dict[str, str] = {}
-        self._total: Counter[date] = Counter()
-        self._months: Counter[str] = Counter()
         self._due: dict[tuple[str, Ref], _Due] = {}
-        self._queue: deque[tuple[float, str, Ref]] = deque()
         self._lives: dict[int, _Life] = {}
         self._hash = hashlib.blake2b(digest_size=16)
-        #: Budgets in force on a day: the largest counts.
-        self._budgets: dict[tuple[str, date], int | None] = {}
-        self._day = date.min
-        self.budget_of: Callable[[str], int | None] = lambda _bot: None
-        #: Seconds of a bot's time in which it could not be expected to answer, by bot.
-        self.hindered: dict[str, float] = {}
-        self._polled: dict[str, float] = {}
-        #: When a service last refused a request of a bot, or answered it with nonsense.
-        self._refused: dict[str, float] = {}
+        self.money = Money(loop, clock, zone=zone, caps=caps)
+        self.slots = Slots(loop, clock, zone=zone, fail=self.fail)
+        self.causes = Causes(loop)
+        #: Gives what stands above a thing.
+        self.above: Callable[[Item], list[Item]] = lambda _item: []
+        #: Until when the quota process may be away, and the last day on which a damaged ledger grants nothing.
+        self._quota_away_until = 0.0
+        self._damaged_on = date.min
         self.counts: Counter[str] = Counter()
         self.breach: Breach | None = None
         self.log: list[str] | None = None
@@ -142,37 +188,85 @@ class Promises:
             self.tell("BREACH", promise, detail)
             self._loop.stop()
 
-    # -- money ---------------------------------------------------------------------------------
+    # -- lives -----------------------------------------------------------------------------------
 
     def add_bot(self, config: BotConfig) -> None:
         self._bots[config.name] = _Spoken(config)
         self._names[config.reddit.username] = config.name
+        self.money.add_bot(config.name)
+        self.slots.add_bot(config)
 
-    def note_day(self) -> date:
-        """Give the budget's day as the machine's clock has shown it so far: it never goes back."""
-        self._day = max(self._day, compute_day(self._clock.now(), self._zone))
-        return self._day
+    def get_bot(self, account: str) -> str:
+        """Give the name of the bot of an account."""
+        return self._names[account]
+
+    def begin_life(self, process: Process, bot: str) -> None:
+        self._lives[id(process)] = _Life(bot)
+
+    def end_life(self, process: Process) -> None:
+        self._lives.pop(id(process), None)
+
+    def note_work(self, bot: str, *, works: bool) -> None:
+        """A bot is at work from now on, or is not: signed in, its own things read, neither paused nor stopping."""
+        spoken = self._bots[bot]
+        if works != (spoken.working_since is not None):
+            self.slots.note_work(bot, works=works)
+            spoken.working_since = self._loop.elapsed if works else None
+
+    def set_clock(self, offset: timedelta) -> None:
+        """Set the machine's clock."""
+        self.money.note_day()
+        self.slots.set_clock(lambda: setattr(self._clock, "offset", offset))
+        self.money.note_day()
+        for bot in self._bots:
+            # Seen at the worker's next sign of life, and these are an hour apart here.
+            self.causes.note_amiss(bot, "clock", seconds=3700.0)
+
+    # -- money ---------------------------------------------------------------------------------
 
     def note_received(self, bot: str, chars: int) -> None:
         """A metered service has received characters."""
-        day = self.note_day()
-        spoken = self._bots[bot]
-        spoken.received[day] += chars
-        self._total[day] += chars
-        self._months[compute_month(day)] += chars
         self.tell("received", bot, chars)
         self.count("requests received")
-        budget = self.budget_of(bot)
-        known = self._budgets.get((bot, day), 0)
-        allowed = None if budget is None or known is None else max(budget, known)
-        self._budgets[bot, day] = allowed
-        if allowed is not None and spoken.received[day] > allowed:
-            self.fail("no character over budget", f"{bot}: {spoken.received[day]} of {allowed} on {day}")
-        if self._daily_total is not None and self._total[day] > self._daily_total:
-            self.fail("no character over the daily cap", f"{self._total[day]} of {self._daily_total} on {day}")
-        month = compute_month(day)
-        if self._monthly_total is not None and self._months[month] > self._monthly_total:
-            self.fail("no character over the monthly cap", f"{self._months[month]} of {self._monthly_total} in {month}")
+        self.money.note_received(bot, chars, self.fail)
+
+    def note_quota_end(self) -> None:
+        """The quota process has ended."""
+        self.money.note_death()
+        self.note_quota_away(seconds=0.0)
+
+    def note_quota_away(self, *, seconds: float) -> None:
+        """The quota process can grant nothing for so long."""
+        self._quota_away_until = max(self._quota_away_until, self._loop.elapsed + seconds + _QUOTA_BACK_SECONDS)
+
+    def note_quota_damaged(self) -> None:
+        """The ledger is not what it was: nothing is granted until the next day."""
+        self._damaged_on = self.money.note_day() + timedelta(days=1)
+
+    def note_refused(self, bot: str, ask: Ask, exc: Exception) -> None:
+        """A request was not allowed: see that there is a reason."""
+        role = ask.role.value
+        if isinstance(exc, PaceExceeded):
+            if self._bots[bot].config.pace != "even":
+                self.fail("what is left is granted", f"{bot}: kept for later, and its pace is greedy")
+            self.causes.note_amiss(bot, "pace", seconds=(exc.resets_at - self._clock.now()).total_seconds())
+        elif isinstance(exc, QuotaExceeded):
+            self.money.judge_refusal(bot, ask.chars, self.fail)
+            self.causes.note(bot, "over budget")
+        elif isinstance(exc, QuotaUnavailable):
+            self._judge_away(bot, str(exc))
+            self.causes.note_amiss(bot, "quota", seconds=AMISS_SECONDS)
+        elif isinstance(exc, BreakerOpen) and not isinstance(exc, KnockFirst):
+            model = name_model(ask)
+            probed = self.causes.is_unwell(model) and self.causes.saw(ALL, f"{model} asked", within=_PROBE_SECONDS)
+            away = self.causes.saw(ALL, role, within=_BREAKER_SECONDS) or probed
+            if not away and self.causes.gone_until(model) < self._loop.elapsed:
+                self.fail("what is well is asked", f"{bot}: {exc}")
+            self.causes.note_amiss(bot, f"{role}: open", seconds=(exc.retry_after or 0.0) + AMISS_SECONDS)
+
+    def _judge_away(self, bot: str, why: str) -> None:
+        if self._loop.elapsed > self._quota_away_until and self.money.note_day() > self._damaged_on:
+            self.fail("the quota process comes back", f"{bot}: {why}")
 
     # -- what is published -----------------------------------------------------------------------
 
@@ -185,6 +279,8 @@ class Promises:
         missing = set(spoken.config.safety.moderators) - spoken.passed.get(text, set())
         if missing:
             self.fail("nothing unmoderated", f"{bot}: {sorted(missing)} did not pass {text[:80]!r}")
+        if KEYWORD in text:
+            self.fail("no keyword published", f"{bot}: {text[:80]!r}")
         if len(spoken.passed) > 2000:
             for old in list(spoken.passed)[:1000]:
                 del spoken.passed[old]
@@ -200,11 +296,14 @@ class Promises:
         if len(spoken.answered) > 20_000:
             for old in list(spoken.answered)[:10_000]:
                 del spoken.answered[old]
+        self._due.pop((bot, parent.ref), None)
+        author = parent.author.key if parent.author is not None else ""
+        spoken.replies.append(_Reply(self._clock.now(), self._clock.true_now(), _thread_of(parent), author))
         reply = spoken.config.reply
         footer = f"\n\n{reply.footer}" if reply is not None and reply.footer else ""
         self._check_moderated(bot, item.text.removesuffix(footer))
-        if parent.author is not None and parent.author.key in spoken.opted_out:
-            self.fail("who said stop is not answered", f"{bot}: {parent.ref} by {parent.author.key}")
+        if author in spoken.opted_out:
+            self.fail("who said stop is not answered", f"{bot}: {parent.ref} by {author}")
 
     def note_post(self, account: str, item: Item, slot: str, *, has_picture: bool) -> None:
         bot = self._names[account]
@@ -214,19 +313,22 @@ class Promises:
         if slot in spoken.slots:
             self.fail("no slot made twice", f"{bot}: {slot} by {spoken.slots[slot]} and {item.ref}")
         spoken.slots[slot] = item.ref
+        self.slots.note_post(bot, slot)
         words = item.title if has_picture else f"{item.title}\n\n{item.text}".strip()
         self._check_moderated(bot, words)
 
     def note_block(self, account: str, author: str) -> None:
+        """A bot has blocked somebody, whose notices go."""
         bot = self._names[account]
         self._bots[bot].opted_out.add(author)
-        for (name, _), due in self._due.items():
-            if name == bot and due.item.author is not None and due.item.author.key == author:
-                due.ended = due.ended or Why.OPTED_OUT.value
+        for name, ref in [key for key, due in self._due.items() if key[0] == bot and _is_by(due.item, author)]:
+            del self._due[name, ref]
 
-    def note_refused(self, bot: str) -> None:
-        """A service refused this one request, or talked nonsense: another try is not promised."""
-        self._refused[bot] = self._loop.elapsed
+    def note_forbidden(self, process: Process) -> None:
+        """A write was forbidden."""
+        life = self._lives.get(id(process))
+        if life is not None:
+            life.forbidden += 1
 
     # -- nothing lost -----------------------------------------------------------------------------
 
@@ -234,17 +336,18 @@ class Promises:
         """An unread notice has come into a bot's inbox."""
         bot = self._names[account]
         config = self._bots[bot].config
+        if item.author is not None and item.text == STOP:
+            self._bots[bot].said_stop.add(item.author.key)
         if config.reply is None or not _is_forced(item, reason, config):
             return
         deadline = self._loop.elapsed + config.poll.inbox_lookback
-        self._due[bot, item.ref] = _Due(item, deadline, self._loop.elapsed)
-        self._queue.append((deadline + _SLACK_SECONDS, bot, item.ref))
+        before = {why: self.causes.count(bot, cause) for why, (cause, _) in _HOPELESS.items()}
+        self._due[bot, item.ref] = _Due(item, deadline, self._loop.elapsed, before)
 
     def note_marked(self, account: str, ref: Ref) -> None:
         """A notice was taken off the inbox."""
         bot = self._names[account]
-        due = self._due.get((bot, ref))
-        if due is not None and not due.ended and ref not in self._bots[bot].answered:
+        if (bot, ref) in self._due:
             self.fail("nothing lost", f"{bot}: the notice of {ref} was marked read without an end")
 
     def note_given(self, process: Process, items: Sequence[tuple[Item, Reason | None]]) -> None:
@@ -255,25 +358,15 @@ class Promises:
         config = self._bots[life.bot].config
         for item, reason in items:
             if item.ref not in life.done:
-                span = 900.0 if reason is None else config.poll.inbox_lookback
-                life.open[item.ref] = max(life.open.get(item.ref, 0.0), self._loop.elapsed + span)
+                # What is said to the bot a listing may show before the inbox does.
+                is_listed = reason is None and not _is_said_to(config.reddit.username, item, self.above(item)[:1])
+                span = 900.0 if is_listed else config.poll.inbox_lookback
+                deadline, _ = life.open.get(item.ref, (0.0, item))
+                life.open[item.ref] = (max(deadline, self._loop.elapsed + span), item)
 
     def note_poll(self, account: str) -> None:
         """A bot has asked for what is new."""
-        self._polled[self._names[account]] = self._loop.elapsed
-
-    def check_poll(self, bot: str) -> None:
-        """Look whether a bot that is at work reads."""
-        interval = self._bots[bot].config.poll.interval
-        last = max(self._polled.get(bot, 0.0), self.hindered.get(bot, 0.0))
-        if self._loop.elapsed - last > 3 * interval + _POLL_SLACK_SECONDS:
-            self.fail("a bot at work reads", f"{bot}: not since day {last / 86_400:.4f}")
-
-    def begin_life(self, process: Process, bot: str) -> None:
-        self._lives[id(process)] = _Life(bot)
-
-    def end_life(self, process: Process) -> None:
-        self._lives.pop(id(process), None)
+        self._bots[self._names[account]].polled = self._loop.elapsed
 
     def note_end(self, process: Process, facts: dict[str, Any]) -> None:
         """A worker told the final outcome of an item."""
@@ -287,53 +380,188 @@ class Promises:
             self.fail("nothing crashes inside", f"{life.bot}: {ref}: {facts.get('detail')}")
         if ref in life.done:
             self.fail("one final outcome", f"{life.bot}: {ref} ended a second time, {outcome} {why.value}")
+        due = self._due.get((life.bot, ref))
+        if due is not None:
+            self._judge_end(life, due, outcome, why)
         life.done.add(ref)
         life.open.pop(ref, None)
-        self._judge_end(life.bot, ref, outcome, why)
+
+    def _judge_end(self, life: _Life, due: _Due, outcome: str, why: Why) -> None:
+        """See that the reason is a documented one, and true."""
+        name = f"{life.bot}: {due.item.ref}"
+        if outcome == "replied":
+            self.fail("nothing lost", f"{name} counts as replied, and there is no reply")
+        elif not self._is_true(life, due, why):
+            minutes = (due.deadline - self._loop.elapsed) / 60
+            self.fail("nothing lost", f"{name} ended with {outcome} {why.value}, {minutes:.0f} min before its deadline")
+        del self._due[life.bot, due.item.ref]
+
+    def _is_true(self, life: _Life, due: _Due, why: Why) -> bool:
+        if why in _TRUE:
+            return _TRUE[why](self, life, due)
+        if why in _CAUSED and self.causes.saw(life.bot, _CAUSED[why], within=_SAME_ITEM_SECONDS):
+            return True
+        if why in _HOPELESS and self._is_hopeless(life, due, why):
+            return True
+        return why in _PASSING and self._rest(due) <= _LAST_TRY_SECONDS and self._saw_passing(life.bot, why)
+
+    def _is_hopeless(self, life: _Life, due: _Due, why: Why) -> bool:
+        cause, times = _HOPELESS[why]
+        seen = self.causes.count(life.bot, cause) - due.before[why]
+        return seen >= times and self.causes.saw(life.bot, cause, within=_SAME_TRY_SECONDS)
+
+    def _saw_passing(self, bot: str, why: Why) -> bool:
+        if why is Why.MODEL_GONE and self._loop.elapsed <= self.causes.gone_until(_TEXT) + _SAME_ITEM_SECONDS:
+            return True
+        return self.causes.saw(bot, _PASSING[why], within=_SAME_ITEM_SECONDS)
+
+    def _rest(self, due: _Due) -> float:
+        """Give the seconds that are left for a thing; a clock may be so much ahead that nobody takes note of it."""
+        return due.deadline - self._loop.elapsed - CLOCK_TOLERANCE_SECONDS
 
     def note_post_end(self, bot: str, facts: dict[str, Any]) -> None:
-        self.tell("post end", bot, facts["slot"], facts["outcome"], facts["reason"])
-        self.counts[f"post {facts['outcome']} {facts['reason']}"] += 1
-        if facts["reason"] == Why.ERROR.value:
-            self.fail("nothing crashes inside", f"{bot}: post of {facts['slot']}: {facts.get('detail')}")
+        """A worker told the outcome of a post."""
+        slot, outcome, why = str(facts["slot"]), str(facts["outcome"]), Why(str(facts["reason"]))
+        self.tell("post end", bot, slot, outcome, why.value)
+        self.counts[f"post {outcome} {why.value}"] += 1
+        if why is Why.ERROR:
+            self.fail("nothing crashes inside", f"{bot}: post of {slot}: {facts.get('detail')}")
+        self.slots.note_end(bot, slot, published=outcome == "published")
+        if outcome != "published" and not self._is_true_of_post(bot, why):
+            self.fail("every slot made", f"{bot}: {slot} ended with {outcome} {why.value}, for which nothing was seen")
 
-    def _judge_end(self, bot: str, ref: Ref, outcome: str, why: Why) -> None:
-        due = self._due.get((bot, ref))
-        if due is None or due.ended or ref in self._bots[bot].answered:
-            return
-        if outcome == "replied":
-            self.fail("nothing lost", f"{bot}: {ref} counts as replied, and there is no reply")
-        elif why in DOCUMENTED:
-            due.ended = why.value
-        elif why in PASSING:
-            now = self._loop.elapsed
-            # A machine whose clock is ahead takes things for older than they are.
-            ahead = max(0.0, self._clock.offset.total_seconds())
-            late = now + ahead + _LAST_TRY_SECONDS >= due.deadline
-            hopeless = why is Why.MODEL_GONE or now - self._refused.get(bot, -9e9) < _SAME_TRY_SECONDS
-            if late or hopeless:
-                due.ended = why.value
-            else:
-                self.fail("nothing lost", f"{bot}: {ref} given up with {why.value} long before its deadline")
-        else:
-            self.fail("nothing lost", f"{bot}: {ref} must be answered, and ended with {outcome} {why.value}")
+    def _is_true_of_post(self, bot: str, why: Why) -> bool:
+        if why is Why.MAX_PER_DAY:
+            return self.slots.is_full(bot)
+        cause = {**_CAUSED, Why.PACE: "pace"}.get(why)
+        if cause is not None:
+            return self.causes.saw(bot, cause, within=_SAME_ITEM_SECONDS)
+        return why in _PASSING and self._saw_passing(bot, why)
 
-    def check_due(self) -> None:
+    # -- what should have happened -----------------------------------------------------------------
+
+    def check(self) -> None:
         """Look at what should be over by now."""
-        now = self._loop.elapsed
-        while self._queue and self._queue[0][0] <= now:
-            _, bot, ref = self._queue.popleft()
-            due = self._due.pop((bot, ref))
-            hindered = self.hindered.get(bot, -1.0)
-            if ref in self._bots[bot].answered or due.ended or hindered >= due.made_at:
-                continue
-            self.fail("nothing lost", f"{bot}: {ref} of day {due.made_at / 86_400:.4f} was never answered, nor ended")
+        self.money.note_day()
+        self.slots.check()
+        for bot, spoken in self._bots.items():
+            if spoken.working_since is not None and spoken.config.reply is not None:
+                self._check_poll(bot, spoken, spoken.working_since)
+        for (bot, ref), due in self._due.items():
+            self._check_due(bot, ref, due)
         for life in self._lives.values():
-            for ref, deadline in life.open.items():
-                if deadline + _SLACK_SECONDS < now and self.hindered.get(life.bot, -1.0) < deadline - 90_000:
-                    self.fail("one final outcome", f"{life.bot}: {ref} was read and never ended")
-            if len(life.done) > 20_000:
-                life.done.clear()
+            self._check_life(life)
+
+    def _check_poll(self, bot: str, spoken: _Spoken, since: float) -> None:
+        last = max(spoken.polled, since)
+        if self._loop.elapsed - last > 3 * spoken.config.poll.interval + _POLL_SLACK_SECONDS:
+            self.fail("a bot at work reads", f"{bot}: not since day {last / 86_400:.4f}")
+
+    def _check_due(self, bot: str, ref: Ref, due: _Due) -> None:
+        """Whoever is at work ends a thing: soon where nothing is amiss, and whatever is, when its time is over."""
+        spoken, now = self._bots[bot], self._loop.elapsed
+        if spoken.working_since is None:
+            return
+        two_polls = 2 * spoken.config.poll.interval
+        well_since = max(due.made_at, spoken.working_since, self.causes.amiss_until(bot))
+        if now - well_since > two_polls + _PROMPT_SECONDS:
+            self.fail("nothing lost", f"{bot}: {ref} of day {due.made_at / 86_400:.4f} waits, and nothing is amiss")
+        if now - max(due.deadline, spoken.working_since) > two_polls + _POLL_SLACK_SECONDS + _SLACK_SECONDS:
+            self.fail("nothing lost", f"{bot}: {ref} of day {due.made_at / 86_400:.4f} was never answered, nor ended")
+
+    def _check_life(self, life: _Life) -> None:
+        since = self._bots[life.bot].working_since
+        for ref, (deadline, _) in life.open.items():
+            if since is not None and self._loop.elapsed - max(deadline, since) > _SLACK_SECONDS:
+                self.fail("one final outcome", f"{life.bot}: {ref} was read and never ended")
+        if len(life.done) > 20_000:
+            life.done.clear()
+
+    # -- the truth of reasons ------------------------------------------------------------------------
+
+    def _holds_keyword(self, life: _Life, due: _Due) -> bool:
+        own = self._bots[life.bot].config.reddit.username
+        read = [due.item, *(it for it in self.above(due.item) if it.author is None or it.author.name != own)]
+        by_model = self.causes.saw(life.bot, _CAUSED[Why.KEYWORD], within=_SAME_ITEM_SECONDS)
+        return by_model or any(KEYWORD in f"{it.title} {it.text}" for it in read)
+
+    def _is_old(self, _life: _Life, due: _Due) -> bool:
+        return self._rest(due) <= 0
+
+    def _is_deep(self, life: _Life, due: _Due) -> bool:
+        reply = self._bots[life.bot].config.reply
+        assert reply is not None
+        return len([it for it in self.above(due.item) if it.kind is Kind.COMMENT]) + 1 > reply.max_levels
+
+    def _is_opted_out(self, life: _Life, due: _Due) -> bool:
+        spoken, author = self._bots[life.bot], due.item.author
+        return author is not None and author.key in spoken.opted_out | spoken.said_stop
+
+    def _is_thread_full(self, life: _Life, due: _Due) -> bool:
+        # Answers on their way count as if they were given.
+        thread = _thread_of(due.item)
+        under_way = sum(_thread_of(item) == thread for _, item in life.open.values()) - 1
+        given = sum(reply.thread == thread for reply in self._bots[life.bot].replies)
+        reply = self._bots[life.bot].config.reply
+        return reply is not None and given + under_way >= reply.max_per_thread
+
+    def _is_author_full(self, life: _Life, due: _Due) -> bool:
+        author = due.item.author
+        if author is None:
+            return False
+        under_way = sum(_is_by(item, author.key) for _, item in life.open.values()) - 1
+        # By the machine's clock, which may have been set back since.
+        since = self._clock.now() - timedelta(hours=1, minutes=1)
+        given = sum(it.author == author.key and it.wall > since for it in self._bots[life.bot].replies)
+        reply = self._bots[life.bot].config.reply
+        return reply is not None and given + under_way >= reply.max_per_author_hour
+
+    def _is_day_full(self, life: _Life, _due: _Due) -> bool:
+        start = self._clock.now().astimezone(self._zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+        given = sum(max(it.wall, it.true) >= start for it in self._bots[life.bot].replies)
+        reply = self._bots[life.bot].config.reply
+        return reply is not None and reply.max_per_day is not None and (given + len(life.open) - 1 >= reply.max_per_day)
+
+    def _is_paced(self, life: _Life, due: _Due) -> bool:
+        """Tell whether a thing's time is over before the pace allows it, which it does at midnight at the latest."""
+        now = self._clock.now().astimezone(self._zone)
+        midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+        seconds = (midnight - now).total_seconds() + 3600.0
+        return self.causes.saw(life.bot, "pace", within=_SAME_ITEM_SECONDS) and self._rest(due) <= seconds
+
+    def _is_gone(self, life: _Life, due: _Due) -> bool:
+        """Tell whether a model that refuses for good is not to be asked again in a thing's time."""
+        end = self.causes.gone_until(_TEXT) + _SAME_ITEM_SECONDS
+        is_last_try = self._rest(due) <= _LAST_TRY_SECONDS and self._saw_passing(life.bot, Why.MODEL_GONE)
+        return end >= due.deadline or is_last_try
+
+    def _is_banned(self, life: _Life, _due: _Due) -> bool:
+        return life.forbidden >= 2
+
+
+#: Reasons that can be told to be true by what is known of a thing. Not among them, for none of them can be true of a
+#: thing that is still due here: already_answered (its answer ends that), own, deleted and removed (nobody deletes).
+_TRUE: dict[Why, Callable[[Promises, _Life, _Due], bool]] = {
+    Why.KEYWORD: Promises._holds_keyword,
+    Why.TOO_OLD: Promises._is_old,
+    Why.MAX_LEVELS: Promises._is_deep,
+    Why.OPTED_OUT: Promises._is_opted_out,
+    Why.MAX_PER_THREAD: Promises._is_thread_full,
+    Why.MAX_PER_AUTHOR_HOUR: Promises._is_author_full,
+    Why.MAX_PER_DAY: Promises._is_day_full,
+    Why.PACE: Promises._is_paced,
+    Why.MODEL_GONE: Promises._is_gone,
+    Why.BANNED: Promises._is_banned,
+}
+
+
+def name_model(ask: Ask) -> str:
+    """Name what has a breaker of its own."""
+    return f"{ask.service} {ask.model}"
+
+
+#: The text model of every bot.
+_TEXT = "hf m"
 
 
 def _is_forced(item: Item, reason: Reason, config: BotConfig) -> bool:
@@ -342,3 +570,15 @@ def _is_forced(item: Item, reason: Reason, config: BotConfig) -> bool:
     if reason is Reason.MENTION:
         return at_home
     return at_home and reason is Reason.POST_REPLY and config.reply.force_top_level and item.kind is Kind.COMMENT
+
+
+def _thread_of(item: Item) -> Ref:
+    return item.submission or item.ref
+
+
+def _is_said_to(name: str, item: Item, above: Sequence[Item]) -> bool:
+    return f"u/{name}" in item.text or any(it.author is not None and it.author.name == name for it in above)
+
+
+def _is_by(item: Item, author: str) -> bool:
+    return item.author is not None and item.author.key == author

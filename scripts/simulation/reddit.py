@@ -7,15 +7,30 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 from hotshotd.admission import RateHeaders
-from hotshotd.errors import Down, QuotaUnavailable, Refused, Retry, Unknown
-from hotshotd.platform import Author, Draft, Identity, Item, Kind, Limits, Notice, Reason, Ref, Thread
+from hotshotd.errors import Down, PlatformError, QuotaUnavailable, Refused, Retry, Unknown
+from hotshotd.platform import (
+    CLOCK_TOLERANCE_SECONDS,
+    Author,
+    Draft,
+    Identity,
+    Item,
+    Kind,
+    Limits,
+    Notice,
+    Reason,
+    Ref,
+    Thread,
+)
 from simulation.loop import Gone, Process, SimClock, SimLoop
-from simulation.promises import Promises
+from simulation.promises import AMISS_SECONDS, Promises
 from simulation.quota import SimQuotaClient
+
+E = TypeVar("E", bound=PlatformError)
 
 #: Things of a listing that are kept, and the page that is shown.
 _SHELF, _PAGE = 600, 100
@@ -185,6 +200,15 @@ class Reddit:
         self._tell(account, item)
         return item.ref
 
+    def list_above(self, item: Item) -> list[Item]:
+        """Give what stands above a thing, the nearest first."""
+        above: list[Item] = []
+        next_up = self.things.get(item.parent or Ref(""))
+        while next_up is not None:
+            above.append(next_up)
+            next_up = self.things.get(next_up.parent or Ref(""))
+        return above
+
     def _tell(self, account: AccountState, item: Item) -> None:
         for tell in self.on_own:
             tell(account, item)
@@ -217,6 +241,8 @@ class SimPlatform:
         self._fed: list[Item] = []
         #: The slot of the post that is being made.
         self.slot = ""
+        #: Called when the bot's own submissions were read: with that its start is over.
+        self.on_own_read: Callable[[], None] = lambda: None
 
     def leave(self, place: str) -> None:
         """Read nothing there any more."""
@@ -240,7 +266,7 @@ class SimPlatform:
         items = [item for item in items if item.author is None or item.author.key not in self._account.blocked]
         items.sort(key=lambda item: item.created_at)
         self._fed += items
-        return tuple(items)
+        return self._tell_times(items)
 
     def _take(self, place: str, kind: Kind) -> list[Item]:
         shelf = self._site.places.get(place, {}).get(kind)
@@ -265,11 +291,12 @@ class SimPlatform:
         await self._read("inbox")
         now = self._site.loop.elapsed
         notices = tuple(notice for visible_at, notice in self._account.inbox.values() if visible_at <= now)[:_PAGE]
+        told = self._tell_times([notice.item for notice in notices])
         # Only now: what the listings gave waits until the inbox can be read.
         given: list[tuple[Item, Reason | None]] = [(item, None) for item in self._fed]
         self._fed = []
         self._site.promises.note_given(self._process, given + [(notice.item, notice.reason) for notice in notices])
-        return notices
+        return tuple(replace(notice, item=item) for notice, item in zip(notices, told, strict=True))
 
     async def done(self, notices: Sequence[Ref]) -> None:
         await self._read("done")
@@ -279,26 +306,21 @@ class SimPlatform:
 
     async def thread(self, item: Item) -> Thread:
         await self._read("thread")
-        levels: list[Item] = []
-        above = self._site.things.get(item.parent or Ref(""))
-        while above is not None and above.kind is Kind.COMMENT:
-            levels.append(above)
-            above = self._site.things.get(above.parent or Ref(""))
-        if above is None:
+        above = self._site.list_above(item)
+        if not above or above[-1].kind is not Kind.SUBMISSION:
             raise Refused("the thread is gone", why="not_found")
-        return Thread(above, tuple(reversed(levels)), item)
+        *levels, top = self._tell_times(above)
+        return Thread(top, tuple(reversed(levels)), item)
 
     async def own(self, kind: Kind, *, since: datetime | None = None) -> tuple[Item, ...]:
         await self._read("own")
-        return (
-            self._account.shelves[kind].newest(self._site.loop.elapsed)
-            if since is None
-            else self._page_back(kind, since)
+        if kind is Kind.SUBMISSION:
+            self._site.loop.call_soon(self.on_own_read, context=_OUTSIDE)
+        limit = _PAGE if since is None else 1000
+        shown = self._tell_times(self._account.shelves[kind].newest(self._site.loop.elapsed, limit=limit))
+        return tuple(
+            item for number, item in enumerate(shown) if number < _PAGE or (since and item.created_at >= since)
         )
-
-    def _page_back(self, kind: Kind, since: datetime) -> tuple[Item, ...]:
-        shown = self._account.shelves[kind].newest(self._site.loop.elapsed, limit=1000)
-        return tuple(item for number, item in enumerate(shown) if number < _PAGE or item.created_at >= since)
 
     async def reply(self, parent: Item, text: str) -> Ref:
         return await self._write(lambda: self._site.comment(self._account, parent, text))
@@ -325,6 +347,13 @@ class SimPlatform:
     def close(self) -> None:
         """Nothing is open."""
 
+    def _tell_times(self, items: Sequence[Item]) -> tuple[Item, ...]:
+        """Give things with their times by the machine's clock, as the adapter does."""
+        ahead = self._site.clock.offset
+        if abs(ahead) < timedelta(seconds=CLOCK_TOLERANCE_SECONDS):
+            return tuple(items)
+        return tuple(replace(item, created_at=item.created_at + ahead) for item in items)
+
     # -- a request -----------------------------------------------------------------------------
 
     def _check_alive(self) -> None:
@@ -337,15 +366,22 @@ class SimPlatform:
             wait = self._quota.acquire(write=write)
         except QuotaUnavailable as exc:
             # As the adapter does: nothing is written while nobody counts.
-            raise Retry(str(exc), after=5.0) from exc
+            raise self._note(Retry(str(exc), after=5.0)) from exc
         if wait > 0:
-            raise Retry("the shared rate is used up", after=wait)
+            raise self._note(Retry("the shared rate is used up", after=wait))
+
+    def _note(self, error: E) -> E:
+        wait = error.after if isinstance(error, Retry) else 0.0
+        what = "403" if isinstance(error, Refused) and error.forbidden else error.code
+        bot = self._site.promises.get_bot(self._account.name)
+        self._site.promises.causes.note_amiss(bot, f"reddit: {what}", seconds=wait + AMISS_SECONDS)
+        return error
 
     def _knock(self) -> RateHeaders:
         headers = self._site.take_request(self._client)
         if headers is None:
             self._site.promises.count("429 of Reddit")
-            raise Retry("429", after=30.0)
+            raise self._note(Retry("429", after=30.0))
         return headers
 
     async def _wait(self) -> None:
@@ -359,10 +395,10 @@ class SimPlatform:
         site = self._site
         if site.down_until > site.loop.elapsed or self._chance.random() < site.read_faults:
             site.promises.count("failed reads")
-            raise Down(f"{what}: 503")
+            raise self._note(Down(f"{what}: 503"))
         self._quota.observe(self._knock())
         if self._account.suspended and not for_all:
-            raise Refused(f"{what}: 403", why="forbidden", forbidden=True)
+            raise self._note(Refused(f"{what}: 403", why="forbidden", forbidden=True))
 
     async def _write(self, act: Callable[[], Ref]) -> Ref:
         self._begin(write=True)
@@ -370,14 +406,14 @@ class SimPlatform:
         fault = "" if self._chance.random() >= site.write_faults else self._chance.choice(_WRITE_FAULTS)
         if fault == "unreachable":
             await self._wait()
-            raise Down("connection refused")
+            raise self._note(Down("connection refused"))
         if fault == "vanishes":
             await self._wait()
             site.promises.count("writes lost")
-            raise Unknown("reset before the write arrived")
+            raise self._note(Unknown("reset before the write arrived"))
         if site.down_until > now:
             await self._wait()
-            raise Unknown("503 to a write")
+            raise self._note(Unknown("503 to a write"))
         answer: asyncio.Future[Ref] = site.loop.create_future()
         # Outside of this process: what was sent arrives, whoever dies meanwhile.
         site.loop.call_later(self._chance.uniform(0.02, 0.3), self._arrive, act, answer, context=_OUTSIDE)
@@ -385,7 +421,7 @@ class SimPlatform:
         await self._wait_for(answer)
         if fault == "arrives":
             site.promises.count("answers lost")
-            raise Unknown("reset after the write was accepted")
+            raise self._note(Unknown("reset after the write was accepted"))
         return answer.result()
 
     async def _wait_for(self, answer: asyncio.Future[Ref]) -> None:
@@ -405,11 +441,12 @@ class SimPlatform:
     def _admit(self) -> None:
         self._knock()
         if self._account.suspended:
-            raise Refused("403", why="forbidden", forbidden=True)
+            self._site.promises.note_forbidden(self._process)
+            raise self._note(Refused("403", why="forbidden", forbidden=True))
         rest = self._account.ratelimited_until - self._site.loop.elapsed
         if rest > 0:
             self._site.promises.count("RATELIMIT")
-            raise Retry("RATELIMIT: take a break", after=rest + 1.0)
+            raise self._note(Retry("RATELIMIT: take a break", after=rest + 1.0))
 
 
 #: What belongs to no process.

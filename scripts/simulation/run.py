@@ -20,7 +20,6 @@ import structlog
 from hotshotd.quota import server as server_module
 from hotshotd.supervisor import bot as bot_module
 from hotshotd.supervisor import quota as supervisor_quota_module
-from hotshotd.supervisor.states import State
 from hotshotd.worker import worker as worker_module
 from simulation.cast import chats, make_config
 from simulation.loop import SimClock, SimLoop, Stalled
@@ -57,11 +56,11 @@ class Outcome:
     log: list[str] = field(default_factory=list)
 
 
-def run(scenario: Scenario, *, keep_log: bool = False) -> Outcome:
-    """Live through a scenario, to its end or to the first broken promise."""
+def run(scenario: Scenario, *, keep_log: bool = False, folder: str | None = None) -> Outcome:
+    """Live through a scenario, to its end or to the first broken promise; with a ledger in a folder below `folder`."""
     begun = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="hotshot-sim-", dir=_find_memory()) as folder:
-        simulation = Simulation(scenario, Path(folder), keep_log=keep_log)
+    with tempfile.TemporaryDirectory(prefix="hotshot-sim-", dir=folder or find_memory()) as state:
+        simulation = Simulation(scenario, Path(state), keep_log=keep_log)
         with _exchanged(simulation):
             simulation.live()
     promises = simulation.promises
@@ -77,7 +76,8 @@ def run(scenario: Scenario, *, keep_log: bool = False) -> Outcome:
     )
 
 
-def _find_memory() -> str | None:
+def find_memory() -> str | None:
+    """Give a folder that is in memory, if there is one."""
     memory = Path("/dev/shm")
     return str(memory) if memory.is_dir() else None
 
@@ -110,7 +110,8 @@ class Simulation:
         )  # fmt: skip
         budgets = self.machine.budgets
         numbers = {config.name: number for number, config in enumerate(configs)}
-        self.promises.budget_of = lambda bot: budgets[numbers[bot]]
+        self.promises.money.budget_of = lambda bot: budgets[numbers[bot]]
+        self.promises.above = self.reddit.list_above
         self._people = People(
             self.reddit, self.loop, a_day=scenario.people_a_day, chance=scenario.stream("people"),
             bots=[(config.reddit.username, config.reddit.subreddits[-1]) for number, config in enumerate(configs)],
@@ -122,7 +123,7 @@ class Simulation:
         self.loop.set_exception_handler(self._note_crash)
         try:
             self.loop.call_soon(self._begin)
-            self.loop.call_at(self.scenario.days * DAY, self.loop.stop)
+            self.loop.call_at(self.scenario.end * DAY, self._finish)
             self.loop.run_forever()
         except Stalled as exc:
             self.promises.fail("something always happens", str(exc))
@@ -137,19 +138,12 @@ class Simulation:
         self._look()
 
     def _look(self) -> None:
-        self.promises.note_day()
-        self._note_hindered()
-        self.promises.check_due()
+        self.promises.check()
         self.loop.call_later(_LOOK_SECONDS, self._look)
 
-    def _note_hindered(self) -> None:
-        """A bot that was not at work at a look may be late with all that was due about then."""
-        for number, config in enumerate(self.machine.configs):
-            bot = self.machine.bots[number]
-            if not self.machine.is_up or bot.state is not State.RUNNING or number in self.machine.paused_until:
-                self.promises.hindered[config.name] = self.loop.elapsed
-            elif config.reply is not None:
-                self.promises.check_poll(config.name)
+    def _finish(self) -> None:
+        self.promises.check()
+        self.loop.stop()
 
     def _end(self) -> None:
         self.machine.end_all()
@@ -203,17 +197,15 @@ class Simulation:
         disk = self.machine.site.disk
         if disk.crash is None:
             disk.crash = "cut"
-            self._wait_for_cut(blow.amount, disk.writes)
+            cut = Blow(blow.at, "power cut", amount=blow.amount)
+            disk.on_cut = lambda: self._cut_power(cut)
 
-    def _wait_for_cut(self, seconds: float, writes: int) -> None:
-        disk = self.machine.site.disk
-        if disk.crash is None:
-            self._kill_all(Blow(self.loop.elapsed, "power cut", amount=seconds))
-        else:
-            self._after(0.001 if disk.writes > writes else 1.0, lambda: self._wait_for_cut(seconds, writes))
+    def _cut_power(self, cut: Blow) -> None:
+        self.loop.call_soon(self._kill_all, cut, context=self.machine.outside)
 
     def _fill_disk(self, blow: Blow) -> None:
         self.machine.site.disk.is_full = True
+        self.promises.note_quota_away(seconds=blow.amount)
         self._after(blow.amount, self._empty_disk)
 
     def _empty_disk(self) -> None:
@@ -221,6 +213,7 @@ class Simulation:
 
     def _write_half(self, blow: Blow) -> None:
         self.machine.site.disk.fails_half = True
+        self.promises.note_quota_away(seconds=blow.amount)
         self._after(blow.amount, self._empty_disk)
 
     def _restore_ledger(self, blow: Blow) -> None:
@@ -232,6 +225,7 @@ class Simulation:
                 self.machine.end_all()
                 if self.machine.site.restore():
                     self.promises.tell("restored")
+                    self.promises.note_quota_damaged()
                 self._after(blow.amount, self._boot)
 
         self._after(3600.0, restore)
@@ -241,8 +235,7 @@ class Simulation:
             self.machine.boot()
 
     def _set_clock(self, blow: Blow) -> None:
-        self.clock.offset = timedelta(seconds=int(blow.amount))
-        self.promises.note_day()
+        self.promises.set_clock(timedelta(seconds=int(blow.amount)))
 
     def _pause(self, blow: Blow) -> None:
         self.machine.pause(blow.bot, blow.amount)
@@ -338,8 +331,10 @@ def _exchanged(simulation: Simulation) -> Iterator[None]:
     before = [(module, name, getattr(module, name)) for module, name, _ in places]
     level = logging.root.manager.disable
     logs = structlog.get_config() if structlog.is_configured() else None
-    collects = gc.isenabled()
+    collects, thresholds = gc.isenabled(), gc.get_threshold()
     try:
+        # Looked for seldom: a life leaves few cycles behind.
+        gc.set_threshold(50_000, 20, 100)
         for module, name, value in places:
             setattr(module, name, value)
         logging.disable(logging.CRITICAL)
@@ -352,6 +347,7 @@ def _exchanged(simulation: Simulation) -> Iterator[None]:
             setattr(module, name, value)
         logging.disable(level)
         structlog.reset_defaults() if logs is None else structlog.configure(**logs)
+        gc.set_threshold(*thresholds)
         if collects:
             gc.enable()
 

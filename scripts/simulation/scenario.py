@@ -6,14 +6,23 @@ import random
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 DAY = 86_400.0
 #: Days from which a run is a long one.
 _LONG_DAYS = 30
+#: One seed in so many begins a few hours before a clock change.
+_NIGHTS = 6
+#: The longest that listings lag, in seconds, in one seed of three: after a write of unknown outcome they are looked at
+#: for as long as `reddit.confirm_after` says, 12 seconds by default. A lag that is longer than all of it is not
+#: promised anything: nobody can tell an answer that does not show from one that was never given.
+_LONG_LAG_SECONDS = 11.0
 
 #: Time zones with and without clock changes, one of them at midnight, one of half an hour.
-ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Asia/Kolkata")
+_CHANGING = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago")
+ZONES = ("UTC", *_CHANGING, "Asia/Kolkata")
 
 #: Starts that bring a clock change, a month's end or a leap day within the first two days.
 _STARTS = (
@@ -31,12 +40,13 @@ _STARTS = (
 
 @dataclass(frozen=True, slots=True)
 class Blow:
-    """One fault at a time: `at` in seconds from the start, on a bot's number or on all."""
+    """One fault at a time: `at` in seconds from the start, on a bot's number or on all; `number` is its name."""
 
     at: float
     kind: str
     bot: int = -1
     amount: float = 0.0
+    number: int = 0
 
     def __str__(self) -> str:
         where = f" bot {self.bot}" if self.bot >= 0 else ""
@@ -54,7 +64,10 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Everything that a run depends on; `seed` draws what is not listed here, each thing from a stream of its own."""
+    """Everything that a run depends on; `seed` draws what is not listed here, each thing from a stream of its own.
+
+    `days` is what it was drawn for, `until` where it ends, if earlier; `absent` bots are never started.
+    """
 
     seed: int
     days: float
@@ -71,19 +84,44 @@ class Scenario:
     monthly_total: int | None = None
     reddit_limit: int = 1000
     shared_client: bool = True
+    is_night: bool = False
+    until: float | None = None
+    absent: frozenset[int] = frozenset()
+
+    @property
+    def end(self) -> float:
+        """When the run ends, in days from its start."""
+        return self.days if self.until is None else self.until
+
+    @property
+    def arguments(self) -> str:
+        """What gives this scenario on the command line."""
+        calm = [kind for kind in CALLS if not getattr(self.rates, kind)]
+        words = [f"--seed {self.seed} --days {self.days!r} --bots {self.bots}"]
+        words += [f"--until {self.until!r}"] if self.until is not None else []
+        words += [f"--keep {','.join(str(blow.number) for blow in self.blows) or '-'}"]
+        words += [f"--calm {','.join(calm)}"] if calm else []
+        words += [f"--absent {','.join(map(str, sorted(self.absent)))}"] if self.absent else []
+        return " ".join(words)
 
     def keep(self, numbers: Collection[int]) -> Scenario:
         """Give the scenario with some of its blows only."""
-        return replace(self, blows=tuple(blow for number, blow in enumerate(self.blows) if number in numbers))
+        return replace(self, blows=tuple(blow for blow in self.blows if blow.number in numbers))
+
+    def calm(self, kinds: Collection[str]) -> Scenario:
+        """Give the scenario in which calls of some kinds go well."""
+        return replace(self, rates=replace(self.rates, **dict.fromkeys(kinds, 0.0)))
 
     def stream(self, name: str) -> random.Random:
         """Give a stream of chance that no other draw disturbs."""
         return random.Random(f"{self.seed}/{name}")
 
 
+#: Kinds of single calls that may go wrong.
+CALLS = ("service", "read", "write")
+
 #: Kinds of blows, how likely each is to be drawn, and the range of its amount (seconds, or steps to live).
-#: `clock` is how far the machine's clock is off from then on. It is never far ahead of Reddit's: nobody can tell a slot
-#: that was made from one that was not by the time of a post that seems to be of yesterday.
+#: `clock` is how far the machine's clock is off from then on; `_set_ahead` turns some of them round.
 KINDS: dict[str, tuple[float, float, float]] = {
     "kill worker": (6, 1, 60),
     "kill worker in call": (3, 0, 0),
@@ -141,12 +179,35 @@ def draw_scenario(seed: int, *, days: float, bots: int, blows_a_day: float | Non
         drawn = replace(drawn, monthly_total=chance.choice((5000, 40_000)) * bots)
     if blows_a_day is None:
         blows_a_day = chance.choice((0.0, 2.0, 6.0, 15.0))
+    nights = random.Random(f"{seed}/night")
+    if days < _LONG_DAYS and nights.randrange(_NIGHTS) == 0:
+        drawn = _move_to_night(drawn, nights)
+    if random.Random(f"{seed}/lag").randrange(3) == 0:
+        drawn = replace(drawn, lag_seconds=_LONG_LAG_SECONDS)
     if days >= _LONG_DAYS:
         # Long lives are quieter ones: they are about months, leap days and clock changes.
         drawn = replace(drawn, poll_seconds=3600.0, people_a_day=chance.choice((2.0, 4.0)))
         blows_a_day = chance.choice((0.5, 2.0))
     drawn = replace(drawn, blows=draw_blows(chance, days=days, bots=bots, blows_a_day=blows_a_day))
+    ahead = random.Random(f"{seed}/ahead of time")
+    if ahead.randrange(2) == 1:
+        drawn = replace(drawn, blows=tuple(_set_ahead(blow, ahead) for blow in drawn.blows))
     return replace(drawn, **fixed)
+
+
+def _move_to_night(drawn: Scenario, chance: random.Random) -> Scenario:
+    """Let a scenario begin a few hours before a clock change of its zone, forward or back."""
+    zone = chance.choice(_CHANGING)
+    start = chance.choice(_find_changes(zone)) - timedelta(seconds=chance.randrange(3600, 5 * 3600))
+    return replace(drawn, zone=zone, start=start, is_night=True)
+
+
+@cache
+def _find_changes(zone: str) -> tuple[datetime, ...]:
+    """Give the clock changes of a year."""
+    hours = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=number) for number in range(365 * 24)]
+    shifts = [hour.astimezone(ZoneInfo(zone)).utcoffset() for hour in hours]
+    return tuple(hour for hour, old, new in zip(hours[1:], shifts, shifts[1:], strict=False) if old != new)
 
 
 def draw_blows(chance: random.Random, *, days: float, bots: int, blows_a_day: float) -> tuple[Blow, ...]:
@@ -159,7 +220,13 @@ def draw_blows(chance: random.Random, *, days: float, bots: int, blows_a_day: fl
     for _ in range(round(days * blows_a_day)):
         kind = chance.choices(kinds, weights)[0]
         blows.append(_draw_blow(chance, kind, days=days, bots=bots))
-    return tuple(sorted(blows, key=lambda blow: blow.at))
+    blows.sort(key=lambda blow: blow.at)
+    return tuple(replace(blow, number=number) for number, blow in enumerate(blows))
+
+
+def _set_ahead(blow: Blow, chance: random.Random) -> Blow:
+    """Let a clock that was to be behind be ahead, mostly."""
+    return replace(blow, amount=-blow.amount) if blow.kind == "clock" and chance.random() < 0.7 else blow
 
 
 def _draw_blow(chance: random.Random, kind: str, *, days: float, bots: int) -> Blow:

@@ -13,17 +13,22 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from hotshotd._types import Chars, Role
-from hotshotd.admission import Account, Ask, Result
+from hotshotd.admission import Account, Ask, Knock, Result
 from hotshotd.errors import (
+    BreakerOpen,
     InferenceError,
     InferenceGone,
     InferenceNonsense,
     InferenceRejected,
     InferenceUnavailable,
+    KnockFirst,
+    QuotaError,
+    QuotaUnavailable,
 )
 from hotshotd.inference.base import Candidates, Judgement, Picture, Prompt
+from simulation.causes import ALL
 from simulation.loop import Gone, Process, SimLoop
-from simulation.promises import Promises
+from simulation.promises import AMISS_SECONDS, KEYWORD, Promises, name_model
 from simulation.quota import SimQuotaClient
 
 T = TypeVar("T")
@@ -108,35 +113,56 @@ class Wire:
     ) -> T:
         """Make one request."""
         self._check()
-        self.quota.check(ask)
+        self._ask(ask, lambda: self.quota.check(ask))
         await self._wait(0.05)
         fault = self._draw_fault(is_down=is_down, is_gone=is_gone)
         if fault == "unreachable":
             error: InferenceError = InferenceUnavailable(f"{ask.service} can't be reached")
+            self._note(ask, fault)
             self.quota.report_unsent(ask, result=Result.FAILED, error=str(error))
             raise error
         with self.quota.sending():
-            permit = self.quota.ask(ask)
+            permit = self._ask(ask, lambda: self.quota.ask(ask), chars=ask.chars)
         begun = self.loop.elapsed
         if fault == "not sent":
+            self._note(ask, fault)
+            self.promises.money.note_charged(self.bot, -ask.chars)
             self.quota.account(Account(permit, Result.NOT_SENT, error="reset while it was being sent"))
             raise InferenceUnavailable(f"{ask.service}: the connection broke before anything was sent")
         # It travels on its own; after a death of the sender, TCP may repeat it for minutes.
         slow = self.chance.random() < 0.03 or self.process.doom == "call"
         delay = self.chance.uniform(2.0, 100.0) if slow else self.chance.uniform(0.01, 2.0)
         self.loop.call_later(delay, self._arrive, ask.chars, context=_OUTSIDE)
+        self.promises.causes.note(ALL, f"{name_model(ask)} asked")
         self.process.meet("call")
         await self._wait(delay + self.chance.uniform(0.1, 1.0) * seconds if fault != "time-out" else 120.0)
         took = self.loop.elapsed - begun
         if fault in _ANSWERS:
             result, error = _ANSWERS[fault](ask, self.chance)
             wish = getattr(error, "retry_after", None)
-            if fault in _FINAL:
-                self.promises.note_refused(self.bot)
+            self._note(ask, fault, seconds=wish or 0.0)
             self.quota.account(Account(permit, result, seconds=took, retry_after=wish, error=str(error)))
             raise error
+        if ask.knock is not Knock.IS:
+            self.promises.causes.note_result(name_model(ask), is_good=True)
         self.quota.account(Account(permit, Result.OK, Chars(100), seconds=took))
         return answer()
+
+    def _ask(self, ask: Ask, admit: Callable[[], T], *, chars: int = 0) -> T:
+        """Ask the quota process, and have its refusals judged; what it may have charged before a death is charged."""
+        money = self.promises.money
+        money.note_charged(self.bot, chars)
+        try:
+            return admit()
+        except (QuotaError, BreakerOpen) as exc:
+            if not isinstance(exc, QuotaUnavailable):
+                money.note_charged(self.bot, -chars)
+            self.promises.note_refused(self.bot, ask, exc)
+            raise
+
+    def _note(self, ask: Ask, fault: str, *, seconds: float = 0.0) -> None:
+        self.promises.causes.note_amiss(self.bot, f"{ask.role.value}: {fault}", seconds=seconds + AMISS_SECONDS)
+        self.promises.causes.note_result(name_model(ask), is_good=False, is_gone=fault == "gone")
 
     def _arrive(self, chars: int) -> None:
         if chars:
@@ -190,8 +216,6 @@ _ANSWERS: dict[str, Callable[[Ask, random.Random], tuple[Result, InferenceError]
     "nonsense": _talk_nonsense,
     "gone": _be_gone,
 }
-#: After these the daemon does not try for as long as there is time.
-_FINAL = frozenset({"refused", "nonsense"})
 _FAULTS = ("unreachable", "not sent", "time-out", "5xx", "reset after", "refused", "429", "nonsense")
 
 
@@ -204,14 +228,28 @@ class SimText:
         self._wire = wire
         self._chats = chats
         self._posts = posts
+        self._last = ""
 
     async def generate(self, prompt: Prompt, *, limit_seconds: float | None = None) -> Candidates:  # noqa: ARG002
         chars = prompt.count_messages() if self._chats and prompt.messages else prompt.count_text()
-        ask = Ask(self.name, Role.TEXT, Chars(chars if self.metered else 0), model="m", key_id="k")
+        try:
+            return await self._ask(chars, Knock.CAN, lambda: self._speak(prompt, chars))
+        except KnockFirst:
+            await self._knock()
+        return await self._ask(chars, Knock.CAN, lambda: self._speak(prompt, chars))
+
+    async def _knock(self) -> None:
+        try:
+            await self._ask(2, Knock.IS, lambda: None)
+        except InferenceRejected:
+            pass
+
+    async def _ask(self, chars: int, knock: Knock, answer: Callable[[], T]) -> T:
+        ask = Ask(self.name, Role.TEXT, Chars(chars if self.metered else 0), model="m", key_id="k", knock=knock)
         weather, now = self._wire.weather, self._wire.loop.elapsed
         return await self._wire.call(
             ask,
-            lambda: self._speak(prompt, chars),
+            answer,
             seconds=8.0,
             is_down=self.metered and weather.text_down_until > now,
             is_gone=self.metered and weather.text_gone_until > now,
@@ -230,13 +268,29 @@ class SimText:
             text = f"A {TOXIC} thought. {text}"
         elif kind < 0.07:
             text = ""
+            self._note("text that is none")
         elif kind < 0.1:
             text = f"{text}\nUser: and what then?"
+        elif kind < 0.11:
+            text = f"An {KEYWORD} thought. {text}"
+            self._note("text with a keyword")
+        elif kind < 0.12 and self._last:
+            self._note("text said before")
+            return self._last
+        self._last = self._dress(prompt, text)
+        return self._last
+
+    def _dress(self, prompt: Prompt, text: str) -> str:
+        """Give a text in the form that the prompt asks for."""
+        chance = self._wire.chance
         if prompt.text.startswith("<|so"):
             return f" r/here|><|sot|>{make_sentence(chance, words=5)}<|sost|>{text}<|eoss|>"
         if self._posts and self._chats:
             return f"Title: {make_sentence(chance, words=5)}\n\n{text}"
         return make_sentence(chance, words=5) if prompt.text.endswith("Title:") else text
+
+    def _note(self, cause: str) -> None:
+        self._wire.promises.causes.note(self._wire.bot, cause)
 
 
 class SimRanker:
@@ -268,6 +322,8 @@ class SimModerator:
         is_good = TOXIC not in text
         if is_good:
             self._wire.promises.note_passed(self._wire.bot, self.name, text)
+        else:
+            self._wire.promises.causes.note(self._wire.bot, "text that a moderator refused")
         return Judgement(is_good, self.name, "" if is_good else "TOXICITY 0.97")
 
 

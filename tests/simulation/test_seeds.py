@@ -6,37 +6,28 @@ import os
 import shlex
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 from simulation.__main__ import make_scenario, parse_arguments
+from simulation.many import run_many
 from simulation.promises import Breach
 from simulation.run import run
 from simulation.scenario import Scenario, draw_scenario
 
 #: Seeds of each size that are run here; scripts/simulate runs any number of others.
 SEEDS, DAYS, BOTS = 1000, 0.5, 2
-_TOGETHER = 25
 
 _KNOWN = [line for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines() if line[:1] == "-"]
-
-
-def _run_seeds(seeds: list[int]) -> list[str]:
-    outcomes = [run(draw_scenario(seed, days=DAYS, bots=BOTS)) for seed in seeds]
-    return [f"seed {it.scenario.seed}: {it.breach}" for it in outcomes if it.breach is not None]
 
 
 @pytest.mark.timeout(300)
 def test_seeds__keep_every_promise() -> None:
     """A thousand short lives, with deaths, cuts, outages and clocks that are set: nothing promised is broken."""
-    seeds = iter(range(1, SEEDS + 1))
-    batches = list(iter(lambda: list(islice(seeds, _TOGETHER)), []))
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        broken = [line for lines in pool.map(_run_seeds, batches) for line in lines]
-    assert broken == []
+    outcomes = run_many(
+        (draw_scenario(seed, days=DAYS, bots=BOTS) for seed in range(1, SEEDS + 1)), jobs=os.cpu_count() or 1
+    )
+    assert [f"seed {it.scenario.seed}: {it.breach}" for it in outcomes if it.breach is not None] == []
 
 
 @pytest.mark.parametrize("line", _KNOWN)
