@@ -10,7 +10,7 @@ from itertools import islice
 from chaoslib.cast import HOME, PLAZA, BotSpec
 from hotshotd.sandbox.forum import Forum, Refusal
 
-#: Seconds between two things that people write.
+#: Seconds between two things that people write, unless a run says otherwise.
 PACE_SECONDS = 0.6
 
 _PEOPLE = tuple(f"person{number:02d}" for number in range(40))
@@ -25,7 +25,10 @@ _FORBIDDEN = "Buy my crypto."
 class Crowd:
     """Writes until `stop`, in a thread of its own. What is drawn depends on the seed and on what stands there."""
 
-    def __init__(self, forum: Forum, cast: Sequence[BotSpec], chance: random.Random) -> None:
+    def __init__(
+        self, forum: Forum, cast: Sequence[BotSpec], chance: random.Random, *, pace_seconds: float = PACE_SECONDS
+    ) -> None:
+        self._pace_seconds = pace_seconds
         self._forum = forum
         self._cast = tuple(cast)
         self._posters = tuple(bot for bot in cast if "post:" in bot.text)
@@ -54,7 +57,7 @@ class Crowd:
 
     def _live(self) -> None:
         weights = [weight for weight, _ in self._acts]
-        while not self._stopping.wait(PACE_SECONDS):
+        while not self._stopping.wait(self._pace_seconds):
             ((_, act),) = self._chance.choices(self._acts, weights)
             try:
                 act()

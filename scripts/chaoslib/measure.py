@@ -46,6 +46,7 @@ class Growth:
     lived_seconds: float
     pss_kb: tuple[int, int]
     descriptors: tuple[int, int]
+    connections: tuple[int, int]
 
     @property
     def percent(self) -> float:
@@ -58,6 +59,8 @@ class Gauge:
     """Looks at every process again and again, in a thread of its own."""
 
     daemon: Daemon
+    look_seconds: float = LOOK_SECONDS
+    warm_seconds: float = WARM_SECONDS
     looks: dict[tuple[str, int], list[Look]] = field(default_factory=lambda: defaultdict(list))
     _stopping: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -87,7 +90,7 @@ class Gauge:
         grown = []
         for (role, pid), looks in list(self.looks.items()):
             lived = looks[-1].at - looks[0].at
-            warm = [look for look in looks if look.at - looks[0].at >= WARM_SECONDS]
+            warm = [look for look in looks if look.at - looks[0].at >= self.warm_seconds]
             if lived < GROWN_SECONDS or len(warm) < 2 * _WINDOW:
                 continue
             first, last = warm[:_WINDOW], warm[-_WINDOW:]
@@ -96,6 +99,7 @@ class Gauge:
                     role, pid, lived,
                     (round(median(look.pss_kb for look in first)), round(median(look.pss_kb for look in last))),
                     (min(look.descriptors for look in first), min(look.descriptors for look in last)),
+                    (min(look.connections for look in first), min(look.connections for look in last)),
                 )
             )  # fmt: skip
         return sorted(grown, key=lambda growth: -growth.percent)
@@ -109,7 +113,7 @@ class Gauge:
                     file.write("\t".join(map(str, line)) + "\n")
 
     def _live(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
+        while not self._stopping.wait(self.look_seconds):
             self.look()
 
 

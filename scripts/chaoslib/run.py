@@ -109,7 +109,7 @@ def _run(options: argparse.Namespace, folder: Path, *, may_mount: bool) -> Repor
         world = World(folder, cast, seed=options.seed, may_mount=may_mount)
         daemon = world.open(stack)
         gauge, doer = Gauge(daemon), Doer(world, daemon)
-        wait_until(lambda: _list_idle(daemon) == [], seconds=90)
+        wait_until(lambda: list_idle(daemon) == [], seconds=90)
         world.crowd.start()
         if options.no_kills:
             gauge.start()
@@ -157,7 +157,7 @@ def _play(plan: Plan, seconds: float, world: World, daemon: Daemon, doer: Doer) 
         time.sleep(0.05)
 
 
-def _list_idle(daemon: Daemon) -> list[str]:
+def list_idle(daemon: Daemon) -> list[str]:
     """Give the bots that are not at work, with their state."""
     status = daemon.status()
     if status is None:
@@ -170,8 +170,8 @@ def _list_idle(daemon: Daemon) -> list[str]:
 
 def _settle(world: World, daemon: Daemon, breaches: Breaches, *, hasty: bool) -> list[str]:
     begin = time.monotonic()
-    if not wait_until(lambda: _list_idle(daemon) == [], seconds=BACK_SECONDS, every=0.5):
-        for idle in _list_idle(daemon):
+    if not wait_until(lambda: list_idle(daemon) == [], seconds=BACK_SECONDS, every=0.5):
+        for idle in list_idle(daemon):
             breaches.add("bots not back at work 90 s after the last fault", idle)
     back = time.monotonic() - begin
 
@@ -199,7 +199,7 @@ def _check_descriptors(daemon: Daemon, gauge: Gauge, breaches: Breaches) -> None
     used = _look_twice(gauge)
     daemon.stop_supervisor()
     daemon.start()
-    wait_until(lambda: _list_idle(daemon) == [], seconds=90, every=0.5)
+    wait_until(lambda: list_idle(daemon) == [], seconds=90, every=0.5)
     time.sleep(3.0)
     fresh = _look_twice(gauge)
     for role, look in used.items():
@@ -256,11 +256,11 @@ def _reckon(world: World, daemon: Daemon, doer: Doer, answers: Answers, breaches
         )
     for orphan in daemon.orphans:
         breaches.add("orphan processes", orphan)
-    for what in (*daemon.unexpected_ends, *daemon.crashes, *doer.faults, *_list_failures(world)):
+    for what in (*daemon.unexpected_ends, *daemon.crashes, *doer.faults, *list_failures(world)):
         breaches.add("unexpected ends and crashes", what)
 
 
-def _list_failures(world: World) -> list[str]:
+def list_failures(world: World) -> list[str]:
     servers = (world.reddit.http, *world.services.servers)
     return [f"the sandbox's {server.name}: {failure!r}" for server in servers for failure in server.failures]
 
@@ -300,7 +300,7 @@ def _count_faults(fired: Sequence[Fired]) -> Counter[str]:
 def _print(report: Report, options: argparse.Namespace) -> None:
     kills = sum(report.deeds[deed.value] for deed in KILLS)
     print(f"scripts/chaos --minutes {options.minutes:g} --seed {options.seed} --bots {options.bots}"
-          f"{' --no-kills' if options.no_kills else ''} at commit {_find_commit()}")  # fmt: skip
+          f"{' --no-kills' if options.no_kills else ''} at commit {find_commit()}")  # fmt: skip
     rows: list[tuple[str, object]] = [
         (f"faults injected: {name}", times) for name, times in sorted(report.faults.items())
     ]
@@ -323,7 +323,7 @@ def _print(report: Report, options: argparse.Namespace) -> None:
     sys.stdout.flush()
 
 
-def _find_commit() -> str:
+def find_commit() -> str:
     words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     try:
         return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip() or "unknown"

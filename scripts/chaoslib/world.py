@@ -8,14 +8,14 @@ import resource
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from chaoslib.cast import ANNEX, HOME, PLAZA, BotSpec, make_main_config
-from chaoslib.crowd import Crowd
+from chaoslib.crowd import PACE_SECONDS, Crowd
 from chaoslib.daemon import ROOT, Daemon
 from chaoslib.records import Records
 from hotshotd.sandbox.faults import Plan
@@ -34,11 +34,6 @@ STEP_SECONDS = 2.0
 
 _DISK_BYTES = 6 * 1024 * 1024
 
-#: Requests of one app in ten minutes: five times what Reddit gives, for time runs faster here.
-_RATE = 5_000
-
-_LATENCY_SECONDS = 0.05
-
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -48,10 +43,33 @@ class Step:
     offset: float
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What may be otherwise than in scripts/chaos.
+
+    `rate` is requests of one app in ten minutes: there five times what Reddit gives, for so much more happens. Without
+    a `zone` it is noon, and no day ends unless the clock is stepped.
+    """
+
+    zone: str | None = None
+    rate: int = 5_000
+    latency_seconds: float = 0.05
+    people_seconds: float = PACE_SECONDS
+    may_step_clock: bool = True
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+#: As it is in scripts/chaos.
+_FIERCE = Setting()
+
+
 class World:
     """Everything around the daemon. Close it with its `stack`."""
 
-    def __init__(self, folder: Path, cast: tuple[BotSpec, ...], *, seed: int, may_mount: bool) -> None:
+    def __init__(
+        self, folder: Path, cast: tuple[BotSpec, ...], *, seed: int, may_mount: bool, setting: Setting = _FIERCE
+    ) -> None:
+        self.setting = setting
         self.folder = folder
         self.cast = cast
         self.skipped: list[str] = []
@@ -59,17 +77,17 @@ class World:
         self.forum = Forum()
         self.records = Records(time.monotonic)
         self.steps: list[Step] = [Step(0.0, 0.0)]
-        self.reddit = RedditServer(self.forum, plan=self.plan, rate=RateMeter(limit=_RATE))
+        self.reddit = RedditServer(self.forum, plan=self.plan, rate=RateMeter(limit=setting.rate))
         self.services = Services(
-            keys={bot.key: bot.name for bot in cast}, seed=seed, plan=self.plan, latency_seconds=_LATENCY_SECONDS
+            keys={bot.key: bot.name for bot in cast}, seed=seed, plan=self.plan, latency_seconds=setting.latency_seconds
         )  # fmt: skip
-        self.crowd = Crowd(self.forum, cast, random.Random(f"crowd {seed}"))
+        self.crowd = Crowd(self.forum, cast, random.Random(f"crowd {seed}"), pace_seconds=setting.people_seconds)
         self._fill_forum()
         self.state = folder / "state"
         self.state.mkdir()
         self._is_mounted = may_mount and self._mount()
-        self._library = next((path for path in _FAKETIME if path.exists()), None)
-        if self._library is None:
+        self._library = next((path for path in _FAKETIME if path.exists() and setting.may_step_clock), None)
+        if self._library is None and setting.may_step_clock:
             self.skipped.append("clock steps: libfaketime is not installed (apt-get install libfaketime)")
         if not self._is_mounted:
             self.skipped.append("full disk by a mount: not allowed here; a limit of file size takes its place")
@@ -117,7 +135,12 @@ class World:
             time.sleep(STEP_SECONDS)
 
     def _make_environ(self) -> dict[str, str]:
-        environ = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONPATH": str(ROOT)}
+        environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "PYTHONPATH": str(ROOT),
+            **self.setting.environ,
+        }
         for bot in self.cast:
             environ |= bot.environment
         if self._library is not None:
@@ -172,8 +195,7 @@ class World:
             self.forum.add_client(bot.client_id, bot.secret)
 
     def write_main(self, more: str = "") -> None:
-        # Noon: no day ends while the run lasts, unless the clock is stepped that far.
-        zone = f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
+        zone = self.setting.zone or f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
         text = make_main_config(
             reddit=self.reddit.base_url, hf=self.services.hf_url, openai=self.services.openai_url,
             perspective=self.services.perspective_url, state_dir=str(self.state),
