@@ -20,7 +20,7 @@ PAGE_SIZE = 100
 MAX_MORE_PAGES = 4
 
 #: Fullnames remembered; a page that is still shown keeps its place in it.
-SEEN_SIZE = 4_000
+SEEN_SIZE = 2_000
 
 
 class Stream(StrEnum):

@@ -10,7 +10,7 @@ from hotshotd.platform import Notice, Ref
 K = TypeVar("K", bound=Hashable)
 
 #: Things remembered; listings show a few hundred at most.
-MEMORY = 5000
+MEMORY = 2000
 
 
 class Recent(Generic[K]):
