@@ -87,8 +87,20 @@ def _draw(lines: Sequence[str]) -> None:
 
 
 def _wait(seconds: float) -> None:
-    """Block so long, or until the window's size changes where that signal is blocked."""
-    signal.sigtimedwait({signal.SIGWINCH}, seconds)
+    """Block so long, or until the window's size changes where that signal is blocked.
+
+    Raises:
+        KeyboardInterrupt: Somebody wants it to end.
+    """
+    ending = {number for number in (signal.SIGINT, signal.SIGTERM) if callable(signal.getsignal(number))}
+    # Blocked before the wait begins: a Ctrl-C that came just then would be noticed only after it.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+    try:
+        came = signal.sigtimedwait({signal.SIGWINCH, *ending}, seconds)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if came is not None and came.si_signo in ending:
+        raise KeyboardInterrupt
 
 
 @contextmanager
