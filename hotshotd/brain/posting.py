@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import takewhile
 
 from hotshotd._types import Outcome, Role
@@ -29,7 +29,7 @@ from hotshotd.config.schedule import Every
 from hotshotd.config.schema import BotConfig
 from hotshotd.errors import BreakerOpen, InferenceError, InferenceGone, QuotaExceeded, QuotaUnavailable, Refused
 from hotshotd.inference.base import Picture
-from hotshotd.platform import Draft, Item, Kind, Platform, Ref
+from hotshotd.platform import CLOCK_TOLERANCE_SECONDS, Draft, Item, Kind, Platform, Ref
 
 #: Seconds that one post has from its slot on.
 POST_SECONDS = 900.0
@@ -68,7 +68,7 @@ class Sent:
 
 
 class SlotMemory:
-    """The slots that posts were made for lately, and what was sent as long as nobody has seen what became of it.
+    """The slots that posts were made for lately, and what was sent last, as long as its end is not known here.
 
     Reddit tells when a post was made, not for which slot: where the machine's clock was set meanwhile, the one does not
     follow from the other. This memory ends with the process; `_save` is for one that lasts.
@@ -89,8 +89,6 @@ class SlotMemory:
         """Remember that a slot was made."""
         if slot not in self.made:
             self.made = [*self.made, slot][-SLOTS_KEPT:]
-            if self.sent is not None and self.sent.slot == slot:
-                self.sent = None
             self._save()
 
     def _save(self) -> None:
@@ -133,8 +131,19 @@ class Posting:
         self.memory = memory or SlotMemory()
         #: Places, casefolded, where the account is banned.
         self.banned: Collection[str] = frozenset()
-        #: When the bot's newest own submission was made; None when it has none.
-        self.last_post_at: datetime | None = None
+        #: When the bot's newest own submission was made, monotonic: the wall clock may be set.
+        self._last_post: float | None = None
+
+    @property
+    def last_post_at(self) -> datetime | None:
+        """When the bot's newest own submission was made, by the wall clock as it is now; None when it has none."""
+        if self._last_post is None:
+            return None
+        return self._clock.now() - timedelta(seconds=self._clock.monotonic() - self._last_post)
+
+    @last_post_at.setter
+    def last_post_at(self, moment: datetime) -> None:
+        self._last_post = self._clock.monotonic() - (self._clock.now() - moment).total_seconds()
 
     async def make(
         self, slot: str, *, day_start: datetime, dry_run: bool | None = None, tell: Tell = tell_nobody
@@ -227,6 +236,8 @@ class Posting:
         self.last_post_at = self._clock.now()
         if slot != MANUAL:
             self.memory.add(slot)
+            # This process knows its end; the next one may start before a listing shows it.
+            self.memory.sent = None
         return self._count(slot, ref)
 
     def _count(self, slot: str, ref: Ref) -> Verdict:
@@ -236,7 +247,7 @@ class Posting:
     async def _settle(
         self, sent: Sent, slot: str, own: tuple[Item, ...], deadline: float
     ) -> tuple[tuple[Item, ...], Ref | None]:
-        """Find out what became of a post that was sent, and of whose end nobody knows: its worker may have died.
+        """Find out what became of a post that was sent and that nobody has seen since: its worker may have died.
 
         Give the bot's own submissions, and that one if it is the post of this slot.
         """
@@ -246,8 +257,8 @@ class Posting:
                 await self._clock.sleep(wait)
                 own = await self._look(deadline)
                 found = _find_sent(own, sent)
+        self.memory.sent = None
         if found is None:
-            self.memory.sent = None
             return own, None
         self.memory.add(sent.slot)
         is_this = sent.slot == slot or self._is_too_soon_after(found)
@@ -256,7 +267,7 @@ class Posting:
     def _is_too_soon_after(self, item: Item) -> bool:
         schedule = self._post.schedule
         age = (self._clock.now() - item.created_at).total_seconds()
-        return isinstance(schedule, Every) and age < schedule.seconds
+        return isinstance(schedule, Every) and age < schedule.seconds - CLOCK_TOLERANCE_SECONDS
 
     async def _look(self, deadline: float) -> tuple[Item, ...]:
         """Ask the platform what the bot posted: a restart must not reset the day's count."""

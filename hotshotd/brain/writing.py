@@ -172,6 +172,8 @@ class Writer:
         is_newer = age_seconds < self._life_seconds - CLOCK_TOLERANCE_SECONDS
         if item.ref in self._answers or self._settled or is_newer:
             return self._answers.get(item.ref)
+        # As after an unknown outcome: a look that comes sooner may not show what was sent just before the start.
+        await self._sleep(max(0.0, sum(self._confirm_after) - self._life_seconds), deadline)
         failures = 0
         while True:
             try:

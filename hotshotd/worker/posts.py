@@ -84,6 +84,10 @@ class Posts:
                 self._plan_anew()
         return verdict
 
+    def follow_clock(self) -> None:
+        """Plan anew after the wall clock was set: an interval ends when it would have, and a slot may be missed."""
+        self.plan(catch_up=True)
+
     def _find_slot(self, *, catch_up: bool) -> Slot | None:
         now, last = self._clock.now(), self._posting.last_post_at
         missed = self._find_missed(now, within_seconds=self._post.catch_up) if catch_up else None

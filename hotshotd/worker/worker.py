@@ -243,7 +243,10 @@ class Worker:
         begun = self._clock.now() - timedelta(seconds=asyncio.get_running_loop().time())
         jump = begun - (self._begun or begun)
         self._begun = begun
-        self._tasks.follow_clock(jump if abs(jump) >= CLOCK_SET else None, but=("post",))
+        is_set = abs(jump) >= CLOCK_SET
+        self._tasks.follow_clock(jump if is_set else None, but=("post",))
+        if is_set and self._posts and self._ready.is_set():
+            self._posts.follow_clock()
 
     def _die(self, reason: str) -> None:
         """End for a cause that a restart can't mend."""

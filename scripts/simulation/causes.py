@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 
 from simulation.loop import SimLoop
 
@@ -10,6 +10,8 @@ from simulation.loop import SimLoop
 ALL = ""
 #: The first pause of a breaker after a refusal for good; each doubles the one before; seconds.
 _GONE_SECONDS = 600.0
+#: A service that answers nothing gets this many requests from a bot in so many seconds (contract).
+_CROWD, _CROWD_SECONDS = 6, 60.0
 
 
 class Causes:
@@ -22,6 +24,7 @@ class Causes:
         self._amiss_until: dict[str, float] = {}
         self._gone: dict[str, tuple[float, float]] = {}
         self._unwell: set[str] = set()
+        self._asked: dict[tuple[str, str], deque[float]] = {}
 
     def note(self, bot: str, cause: str) -> None:
         """Take note of what ends an item or a post, though nothing failed."""
@@ -47,6 +50,15 @@ class Causes:
     def amiss_until(self, bot: str) -> float:
         """Give until when a bot may wait for something that has failed."""
         return self._amiss_until.get(bot, 0.0)
+
+    def note_asked(self, bot: str, service: str) -> None:
+        """A bot has sent a request."""
+        self._asked.setdefault((bot, service), deque(maxlen=_CROWD)).append(self._loop.elapsed)
+
+    def is_crowded(self, bot: str, service: str) -> bool:
+        """Tell whether a bot has asked a service so often within a minute that it must wait, if no answer is in yet."""
+        asked = self._asked.get((bot, service), ())
+        return len(asked) == _CROWD and self._loop.elapsed - min(asked) <= _CROWD_SECONDS
 
     def note_result(self, model: str, *, is_good: bool, is_gone: bool = False) -> None:
         """A model has served a request, with which its earlier failures are forgotten, or has not."""

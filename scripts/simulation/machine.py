@@ -364,6 +364,7 @@ class Machine:
 
         pid = next(self.pids)
         self.promises.tell("quota", pid)
+        self.promises.note_quota_start()
         return self.site.start(pid=pid, on_message=hand_on)
 
     def _reap_quota(self, pid: int, status: int) -> None:

@@ -44,7 +44,7 @@ class Money:
         #: Charged in a month, what counts against two days twice.
         self._month_charged: Counter[str] = Counter()
         self._last_charge = 0.0
-        self._last_death = -1.0
+        self._is_ledger_away = False
         #: Budgets in force on a day: the largest counts.
         self._budgets: dict[tuple[str, date], int | None] = {}
         self._day = date.min
@@ -64,9 +64,7 @@ class Money:
 
     def _carry(self, purse: _Purse) -> None:
         """Begin a day with what may be open: the ledger closes what is in doubt when it is next asked."""
-        is_known = not purse.recent or self._last_death < purse.recent[-1][0]
-        # After a death what was open at the last write is in doubt, however long ago that was.
-        while is_known and purse.recent and purse.recent[0][0] < self._last_charge - _OPEN_SECONDS:
+        while not self._is_ledger_away and purse.recent and purse.recent[0][0] < self._last_charge - _OPEN_SECONDS:
             purse.recent.popleft()
         purse.charged = sum(chars for _, chars in purse.recent)
         self._month_charged[compute_month(self._day)] += purse.charged
@@ -103,9 +101,16 @@ class Money:
         while purse.recent and purse.recent[0][0] < self._last_charge - _OPEN_SECONDS:
             purse.recent.popleft()
 
-    def note_death(self) -> None:
-        """The quota process has ended."""
-        self._last_death = self._loop.elapsed
+    def note_end(self) -> None:
+        """The quota process has ended: what was open at its last write will be in doubt, however long ago that was."""
+        self._is_ledger_away = True
+
+    def note_start(self, at: float) -> None:
+        """The quota process begins anew, and can read the ledger at a time: the doubt begins then."""
+        self.note_day()
+        self._is_ledger_away = False
+        for purse in self._purses.values():
+            purse.recent = deque([(at, sum(chars for _, chars in purse.recent))])
 
     def judge_refusal(self, bot: str, chars: int, fail: Fail) -> None:
         """A request was refused for want of characters: see that there were not enough."""

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -232,8 +232,12 @@ class Promises:
 
     def note_quota_end(self) -> None:
         """The quota process has ended."""
-        self.money.note_death()
+        self.money.note_end()
         self.note_quota_away(seconds=0.0)
+
+    def note_quota_start(self) -> None:
+        """A quota process begins."""
+        self.money.note_start(max(self._loop.elapsed, self._quota_away_until))
 
     def note_quota_away(self, *, seconds: float) -> None:
         """The quota process can grant nothing for so long."""
@@ -260,6 +264,8 @@ class Promises:
             model = name_model(ask)
             probed = self.causes.is_unwell(model) and self.causes.saw(ALL, f"{model} asked", within=_PROBE_SECONDS)
             away = self.causes.saw(ALL, role, within=_BREAKER_SECONDS) or probed
+            # Six requests whose answers are under way count as unserved, though nothing has failed.
+            away = away or self.causes.is_crowded(bot, ask.service)
             if not away and self.causes.gone_until(model) < self._loop.elapsed:
                 self.fail("what is well is asked", f"{bot}: {exc}")
             self.causes.note_amiss(bot, f"{role}: open", seconds=(exc.retry_after or 0.0) + AMISS_SECONDS)
@@ -518,15 +524,16 @@ class Promises:
 
     def _is_day_full(self, life: _Life, _due: _Due) -> bool:
         start = self._clock.now().astimezone(self._zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-        given = sum(max(it.wall, it.true) >= start for it in self._bots[life.bot].replies)
+        # By the clock as it was when it was given, or as it is since it was read from Reddit.
+        offset = self._clock.offset
+        given = sum(max(it.wall, it.true, it.true + offset) >= start for it in self._bots[life.bot].replies)
         reply = self._bots[life.bot].config.reply
         return reply is not None and reply.max_per_day is not None and (given + len(life.open) - 1 >= reply.max_per_day)
 
     def _is_paced(self, life: _Life, due: _Due) -> bool:
-        """Tell whether a thing's time is over before the pace allows it, which it does at midnight at the latest."""
-        now = self._clock.now().astimezone(self._zone)
-        midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-        seconds = (midnight - now).total_seconds() + 3600.0
+        """Tell whether a thing's time is over before the pace allows it, which it does when the day ends."""
+        midnight = datetime.combine(self.money.note_day() + timedelta(days=1), time(), self._zone)
+        seconds = (midnight - self._clock.now()).total_seconds() + 3600.0
         return self.causes.saw(life.bot, "pace", within=_SAME_ITEM_SECONDS) and self._rest(due) <= seconds
 
     def _is_gone(self, life: _Life, due: _Due) -> bool:

@@ -134,6 +134,7 @@ class Wire:
         delay = self.chance.uniform(2.0, 100.0) if slow else self.chance.uniform(0.01, 2.0)
         self.loop.call_later(delay, self._arrive, ask.chars, context=_OUTSIDE)
         self.promises.causes.note(ALL, f"{name_model(ask)} asked")
+        self.promises.causes.note_asked(self.bot, ask.service)
         self.process.meet("call")
         await self._wait(delay + self.chance.uniform(0.1, 1.0) * seconds if fault != "time-out" else 120.0)
         took = self.loop.elapsed - begun

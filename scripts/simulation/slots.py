@@ -95,6 +95,16 @@ class Slots:
             self._judge(it)
         it.working_since = self._loop.elapsed if works else None
         it.working_since_wall = self._clock.now() if works else None
+        if works and it.failures:
+            # What was missed meanwhile waits as if it had failed just now.
+            self._hold(it)
+            for slot in it.slots:
+                slot.held_until = it.held_until
+
+    def _hold(self, it: _Bot) -> None:
+        """Let the next post wait for those before it that failed."""
+        pause = _BACK_OFF_SECONDS * 2.0 ** min(it.failures - 1, 20) if it.failures else 0.0
+        it.held_until = self._loop.elapsed + min(pause, _LONGEST_BACK_OFF_SECONDS)
 
     def note_post(self, bot: str, key: str) -> None:
         """A bot has published a post for a slot."""
@@ -136,8 +146,7 @@ class Slots:
         it = self._bots[bot]
         it.last_end = self._loop.elapsed
         it.failures = 0 if published else it.failures + 1
-        pause = _BACK_OFF_SECONDS * 2.0 ** min(it.failures - 1, 20) if it.failures else 0.0
-        it.held_until = self._loop.elapsed + min(pause, _LONGEST_BACK_OFF_SECONDS)
+        self._hold(it)
         slot = next((slot for slot in it.slots if key in slot.keys), None)
         if slot is None:
             return
@@ -153,8 +162,7 @@ class Slots:
         it = self._bots[bot]
         assert it.config.post is not None
         midnight = self._clock.now().astimezone(self._zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-        # Reddit's clock says when a post was made; of which day it is, ours.
-        made = [self._clock.start + timedelta(seconds=post) for post in it.posts]
+        made = [self._tell_time(post) for post in it.posts]
         return sum(moment >= midnight for moment in made) >= it.config.post.max_per_day
 
     # -- what should have happened -----------------------------------------------------------------
@@ -206,9 +214,9 @@ class Slots:
         assert it.config.post is not None
         assert it.working_since_wall is not None
         begun = max(since, slot.at)
-        # Reddit is the memory of what was posted: by its clock, which ours may be behind, the slot was made.
+        # Reddit is the memory of what was posted: a post that was made later than the slot was due counts for it.
         newest = max((post for post in it.posts if post <= begun), default=None)
-        if newest is not None and self._clock.start + timedelta(seconds=newest + _EDGE_SECONDS) >= slot.due:
+        if newest is not None and self._tell_time(newest + _EDGE_SECONDS) >= slot.due:
             return True
         if since <= slot.at - _EDGE_SECONDS:
             return False
@@ -217,9 +225,12 @@ class Slots:
         is_last = later is None or later.at > since + _EDGE_SECONDS
         return missed > it.config.post.catch_up - _EDGE_SECONDS or not is_last
 
+    def _tell_time(self, at: float) -> datetime:
+        """Give a moment, in seconds from the start, by the machine's clock as it is now."""
+        return self._clock.now() - timedelta(seconds=self._loop.elapsed - at)
+
     def _judge_interval(self, it: _Bot, schedule: Every, since: float) -> None:
-        behind = max(0.0, -self._clock.offset.total_seconds())
-        last = max(it.posts[-1] + behind if it.posts else 0.0, since, it.last_end, self._clock_set_at + _CLOCK_SECONDS)
+        last = max(it.posts[-1] if it.posts else 0.0, since, it.last_end, self._clock_set_at + _CLOCK_SECONDS)
         if self._loop.elapsed - last > schedule.seconds + _LONGEST_BACK_OFF_SECONDS + _POST_SECONDS:
             self._fail("every slot made", f"{it.config.name}: nothing since day {last / 86_400:.4f}")
 

@@ -24,7 +24,7 @@ from virtual import NOON, VirtualClock, run
 from hotshotd._types import Outcome, Role
 from hotshotd.brain.editor import Editor
 from hotshotd.brain.ports import Faculties
-from hotshotd.brain.posting import MANUAL, Posting, Sent
+from hotshotd.brain.posting import MANUAL, Posting, Sent, SlotMemory
 from hotshotd.brain.rules import negative_keywords
 from hotshotd.brain.trace import Step
 from hotshotd.brain.verdict import Verdict, Why
@@ -486,6 +486,24 @@ def test_make__what_was_sent_for_another_slot(schedule: Any, hours_ago: float, p
     perform(
         act, SSI.replace(TITLE, "A calm night").replace(BODY, "Nobody passed but gulls."), post={"schedule": schedule}
     )
+
+
+def test_make__lets_the_next_worker_look_for_what_this_one_has_made() -> None:
+    """It may start before a listing shows it; in this process nobody has to look."""
+
+    class Kept(SlotMemory):
+        saved: Sent | None = None
+
+        def _save(self) -> None:
+            self.saved = self.sent
+
+    async def act(stage: Stage) -> None:
+        kept = stage.posting.memory = Kept()
+        await stage.make()
+        assert kept.saved == Sent("12:00", TITLE, None)
+        assert (kept.sent, kept.made) == (None, ["12:00"])
+
+    perform(act, SSI)
 
 
 def test_make__remembers_what_it_sends_before_it_does() -> None:

@@ -263,7 +263,7 @@ def test_cancel__while_another_writes_cuts_off_the_wait_only() -> None:
 
 
 def test_reply__that_the_worker_before_made_is_found_by_the_settling_look() -> None:
-    """Soon after a start an older thing is looked for once more, for listings lag."""
+    """Soon after a start an older thing is looked for once more, not before listings show what was sent before it."""
 
     async def act(writer: Writer, platform: MemoryPlatform, clock: VirtualClock) -> None:
         item = make_comment(clock)
@@ -271,6 +271,7 @@ def test_reply__that_the_worker_before_made_is_found_by_the_settling_look() -> N
         assert await writer.reply(item, "High.", deadline=900) == earlier
         assert len(platform.comments) == 1
         assert writer.has_answered(item.ref)
+        assert platform.times("own") == [12.0]
 
     with_writer(act)
 

@@ -226,3 +226,39 @@ def test_scheduled__that_is_made_is_remembered_and_a_dry_run_is_not(perform: Per
         assert stage.posting.memory.made == ([] if dry_run else ["2026-11-24T12:00"])
 
     perform(act)
+
+
+@pytest.mark.parametrize("hours", [-20, 20])
+def test_follow_clock__an_interval_ends_when_it_would_have(
+    perform: Perform, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Whatever the clock is set to: the newest post is as old as it is."""
+
+    async def act(stage: Any) -> None:
+        stage.posting.last_post_at = NOON - timedelta(hours=4)
+        now = stage.clock.now
+        monkeypatch.setattr(stage.clock, "now", lambda: now() + timedelta(hours=hours))
+        stage.posts.follow_clock()
+        assert _due(stage) == [hours + 2.0]
+
+    perform(act, schedule=EVERY)
+
+
+def test_follow_clock__a_slot_that_was_not_made_is_still_to_be(
+    perform: Perform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that the clock has brought before it was set back are left out, and no others."""
+
+    async def act(stage: Any) -> None:
+        stage.posts.plan(catch_up=True)
+        await stage.tasks.planned.pop()[1]()
+        now = stage.clock.now
+        monkeypatch.setattr(stage.clock, "now", lambda: now() - timedelta(hours=20))
+        for _ in range(2):
+            stage.posts.follow_clock()
+        assert _due(stage)[-1] == -3.0
+        monkeypatch.setattr(stage.clock, "now", lambda: now() - timedelta(hours=1))
+        stage.posts.follow_clock()
+        assert _due(stage)[-1] == 21.0
+
+    perform(act, schedule=["09:00", "12:00"])
