@@ -87,7 +87,7 @@ def _make_daemon_page() -> Page:
             [
                 ("/etc/hotshot/hotshotd.yaml", "The main file; a user's own: `~/.config/hotshot/hotshotd.yaml`."),
                 ("/etc/hotshot/bots.d/*.yaml", "One file for each bot."),
-                ("/var/lib/hotshot", "The ledger of characters, pauses, sign-in tokens, and the slots that posts were made for."),
+                ("/var/lib/hotshot", "The ledger of characters, pauses, sign-in tokens, and the slots served."),
                 ("/run/hotshot/control.sock", "Where hotshotctl asks; open to root and the group hotshot."),
             ]
         )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
     "MainConfig": {
         "bots_dir": "The folder with one file for each bot (*.yaml and *.yml), counted from this file.",
-        "state_dir": "Where the ledger, pauses, sign-in tokens and the slots served are kept. Default: $STATE_DIRECTORY.",
+        "state_dir": "Where the ledger, pauses, sign-in tokens and served slots are kept. Default: $STATE_DIRECTORY.",
         "runtime_dir": "Where the control socket is. Default: $RUNTIME_DIRECTORY.",
         "timezone": "Whose midnight ends a day's budget, and whose clock the schedules follow.",
         "quota": "Caps over all bots together.",
