@@ -47,12 +47,12 @@ def main(arguments: list[str]) -> int:
 
 def _show_progress(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
     begun = told = time.monotonic()
-    for done, outcome in enumerate(outcomes, start=1):
-        yield outcome
+    for done, outcome in enumerate(outcomes):
         now = time.monotonic()
-        if now - told >= _PROGRESS_SECONDS:
+        if done > 1 and now - told >= _PROGRESS_SECONDS:
             told = now
-            print(f"{done} seeds in {now - begun:.0f} s, up to {outcome.scenario.seed}", file=sys.stderr)
+            print(f"{done} seeds in {now - begun:.0f} s", file=sys.stderr)
+        yield outcome
 
 
 def _tell(outcome: Outcome, options: argparse.Namespace) -> None:

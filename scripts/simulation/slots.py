@@ -147,15 +147,15 @@ class Slots:
         it.last_end = self._loop.elapsed
         it.failures = 0 if published else it.failures + 1
         self._hold(it)
+        # None: one that was caught up from before the start.
         slot = next((slot for slot in it.slots if key in slot.keys), None)
-        if slot is None:
-            return
-        slot.ended = True
-        if published and not slot.made:
-            self._fail("every slot made", f"{bot}: {key} counts as published, and there is no post")
+        if slot is not None:
+            slot.ended = True
+            if published and not slot.made:
+                self._fail("every slot made", f"{bot}: {key} counts as published, and there is no post")
         for other in it.slots:
             # One at a time: a slot that passes while the post of one before it is being made is one with it.
-            other.is_dropped = other.is_dropped or other.due > slot.due
+            other.is_dropped = other.is_dropped or slot is None or other.due > slot.due
 
     def is_full(self, bot: str) -> bool:
         """Tell whether a bot has made the most posts of a day."""

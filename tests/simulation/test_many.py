@@ -66,13 +66,24 @@ def test_simulate__stops_at_the_first_failure(
     assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()][:1] == [["seed", "7"]]
 
 
+def test_simulate__says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who waits for many seeds sees on standard error that they go on; the result stands alone on standard output."""
+    monkeypatch.setattr(command, "_PROGRESS_SECONDS", 0.0)
+    assert command.main(["--days", "0.1", "--bots", "1", "--runs", "3"]) == 0
+    seen = capsys.readouterr()
+    assert seen.err.startswith("2 seeds in ")
+    assert seen.out == "3 seeds from 1: every promise held\n"
+
+
 @pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.timeout(60)
 def test_simulate__ends_cleanly_on_ctrl_c(jobs: str) -> None:
     """Ctrl-C, which all processes of a terminal get, ends the run with one line and no traceback."""
     path = str(Path(__file__).parents[2] / "scripts")
     run_ = subprocess.Popen(
-        [sys.executable, "-m", "simulation", "--days=0.1", "--until-fail", "--verbose", f"--jobs={jobs}"],
+        # What a shell starts in the background ignores SIGINT, and hands that on.
+        ["env", "--default-signal=INT", sys.executable, "-m", "simulation", "--days=0.1", "--until-fail", "--verbose",
+         f"--jobs={jobs}"],
         env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join((path, *sys.path))},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
