@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,10 @@ _FOREIGN = (
 )
 for _name in _FOREIGN.split():
     os.environ.pop(_name, None)
+
+# What a shell starts in the background ignores SIGINT, and hands that on to the programs that tests send it to.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _is_outside(address: Any) -> bool:

@@ -81,9 +81,7 @@ def test_simulate__ends_cleanly_on_ctrl_c(jobs: str) -> None:
     """Ctrl-C, which all processes of a terminal get, ends the run with one line and no traceback."""
     path = str(Path(__file__).parents[2] / "scripts")
     run_ = subprocess.Popen(
-        # What a shell starts in the background ignores SIGINT, and hands that on.
-        ["env", "--default-signal=INT", sys.executable, "-m", "simulation", "--days=0.1", "--until-fail", "--verbose",
-         f"--jobs={jobs}"],
+        [sys.executable, "-m", "simulation", "--days=0.1", "--until-fail", "--verbose", f"--jobs={jobs}"],
         env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join((path, *sys.path))},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
