@@ -6,7 +6,7 @@ Services are asked in a few threads. What is the same for several bots (one serv
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -105,13 +105,18 @@ class Examination:
         tasks = [self._make_clock_task(), *map(self._make_account_task, self._patients), *self._make_probe_tasks()]
         pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="doctor")
         futures = {pool.submit(task.run): task for task in tasks}
-        wait(futures, timeout=self._world.limit_seconds)
-        self.is_over = all(future.done() for future in futures)
+        # Who answers only because the session is closed has not answered in time.
+        answered, silent = wait(futures, timeout=self._world.limit_seconds)
+        self.is_over = not silent
         for patient in self._patients:
             # Whoever still waits for a service gets an error now.
             patient.session.close()
         pool.shutdown(wait=False, cancel_futures=True)
-        found = [finding for future, task in futures.items() for finding in self._collect(future, task)]
+        found = [
+            finding
+            for future, task in futures.items()
+            for finding in (future.result() if future in answered else self._tell_silent(task))
+        ]
         return self._sort([*self._known, *found])
 
     @property
@@ -207,9 +212,7 @@ class Examination:
 
         return _Task(run, tuple(name for name, _ in askers), probe.what)
 
-    def _collect(self, future: Future[list[Finding]], task: _Task) -> list[Finding]:
-        if future.done() and not future.cancelled():
-            return future.result()
+    def _tell_silent(self, task: _Task) -> list[Finding]:
         verdict = warn(
             f"no answer within {self._world.limit_seconds:g} s", "try again; name one BOT to ask fewer at once"
         )
