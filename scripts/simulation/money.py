@@ -77,10 +77,7 @@ class Money:
         self._total[day] += chars
         month = compute_month(day)
         self._months[month] += chars
-        budget = self.budget_of(bot)
-        known = self._budgets.get((bot, day), 0)
-        allowed = None if budget is None or known is None else max(budget, known)
-        self._budgets[bot, day] = allowed
+        allowed = self._note_budget(bot, day)
         if allowed is not None and purse.received[day] > allowed:
             fail("no character over budget", f"{bot}: {purse.received[day]} of {allowed} on {day}")
         if self._daily_total is not None and self._total[day] > self._daily_total:
@@ -93,6 +90,7 @@ class Money:
         day = self.note_day()
         if not chars:
             return
+        self._note_budget(bot, day)
         purse = self._purses[bot]
         purse.charged += chars
         purse.recent.append((self._loop.elapsed, chars))
@@ -100,6 +98,12 @@ class Money:
         self._last_charge = self._loop.elapsed
         while purse.recent and purse.recent[0][0] < self._last_charge - _OPEN_SECONDS:
             purse.recent.popleft()
+
+    def _note_budget(self, bot: str, day: date) -> int | None:
+        """Give the largest budget that was in force on a day."""
+        budget, known = self.budget_of(bot), self._budgets.get((bot, day), 0)
+        self._budgets[bot, day] = None if budget is None or known is None else max(budget, known)
+        return self._budgets[bot, day]
 
     def note_end(self) -> None:
         """The quota process has ended: what was open at its last write will be in doubt, however long ago that was."""
@@ -118,11 +122,12 @@ class Money:
         if compute_day(self._clock.now(), self._zone) < day:
             # The clock was set back over midnight: whether the ledger had seen the new day nobody here knows.
             return
-        budget = self.budget_of(bot)
+        budget, largest = self.budget_of(bot), self._note_budget(bot, day)
         used = {name: purse.charged for name, purse in self._purses.items()}
         total, month = sum(used.values()), self._month_charged[compute_month(day)]
         short = (
-            budget is not None and used[bot] + chars > budget * (1 - _LOST_PART) - 1,
+            # What a crash has lost is a part of the budget that was in force then; of none, it may be anything.
+            budget is not None and (largest is None or used[bot] + chars > budget - largest * _LOST_PART - 1),
             self._is_short(bot, used, total + chars, self._daily_total, rest=self._rest_of_day()),
             # The others' floors melt over the month; here they are taken whole, which excuses the most.
             self._is_short(bot, dict.fromkeys(used, 0), month + chars, self._monthly_total, rest=1.0),

@@ -277,6 +277,8 @@ class SimText:
             self._note("text with a keyword")
         elif kind < 0.12 and self._last:
             self._note("text said before")
+            if KEYWORD in self._last:
+                self._note("text with a keyword")
             return self._last
         self._last = self._dress(prompt, text)
         return self._last
