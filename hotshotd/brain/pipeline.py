@@ -40,10 +40,11 @@ from hotshotd.brain.ports import BrainClock, Faculties, News
 from hotshotd.brain.rules import ReplyRules, level_of
 from hotshotd.brain.trace import Tell, make_show
 from hotshotd.brain.verdict import Verdict, Why
-from hotshotd.brain.writing import Writer
+from hotshotd.brain.writing import ANSWERS_KEPT, Writer
 from hotshotd.config.schema import BotConfig
 from hotshotd.errors import Down, InferenceNonsense, PaceExceeded, Refused, Retry, Unknown
 from hotshotd.platform import Item, Kind, Platform, Reason, Ref, Thread
+from hotshotd.recent import Recent
 
 __all__ = ["DEFER_SECONDS", "ITEM_SECONDS", "Answering", "Deferred", "Found"]
 
@@ -51,6 +52,8 @@ __all__ = ["DEFER_SECONDS", "ITEM_SECONDS", "Answering", "Deferred", "Found"]
 ITEM_SECONDS = 900.0
 #: Own comments that nothing may be said like again.
 SAID_BEFORE = 100
+#: Own things remembered by name: as many as answers (`writing`); who answers an older one is no follow-up.
+OWN_KEPT = ANSWERS_KEPT
 #: Seconds before an item is tried again whose service is away.
 DEFER_SECONDS = 30.0
 
@@ -105,12 +108,12 @@ class Answering:
         #: Places, casefolded, where the account is banned.
         self.banned: Collection[str] = frozenset()
         #: The names of what the bot wrote.
-        self.own: set[Ref] = set()
+        self.own: Recent[Ref] = Recent(OWN_KEPT)
         self._said: deque[str] = deque(maxlen=SAID_BEFORE)
 
     def remember_own(self, items: Sequence[Item]) -> None:
         """Take note of the bot's own things, oldest first: whose answers are follow-ups, and what not to say again."""
-        self.own.update(item.ref for item in items)
+        self.own.renew(item.ref for item in items)
         end = self._composing.with_footer("")
         self._said.extend(item.text.removesuffix(end) for item in items if item.kind is Kind.COMMENT)
 

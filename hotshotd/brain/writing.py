@@ -21,8 +21,8 @@ from hotshotd.platform import CLOCK_TOLERANCE_SECONDS, Draft, Item, Kind, Platfo
 #: its start: a listing may lag behind a write that the worker before it made just before it died; seconds.
 SETTLING_SECONDS = 60.0
 
-#: Answers remembered: what may be read again is a few days old at most.
-ANSWERS_KEPT = 20_000
+#: Answers remembered: a few weeks of a busy bot; what may be read again is a few days old at most.
+ANSWERS_KEPT = 5_000
 
 #: While one write waits, so do all others; the platform's return is noticed within half a minute.
 _RETRY = Backoff(base_seconds=2.0, cap_seconds=30.0)

@@ -7,10 +7,11 @@ seen is remembered only when everything was read: an error loses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from hotshotd.platform import Item, Ref
+from hotshotd.recent import Recent
 from hotshotd.reddit.parse import OnDrop, Page, ignore_drop, parse_items
 
 #: Things on a full page: the most that Reddit gives at once, for the price of one request.
@@ -19,8 +20,8 @@ PAGE_SIZE = 100
 #: Pages read behind the first to close a gap.
 MAX_MORE_PAGES = 4
 
-#: Fullnames remembered; a page that is still shown keeps its place in it.
-SEEN_SIZE = 2_000
+#: Fullnames remembered: as many as one call can show (two listings, five pages of each).
+SEEN_SIZE = 1_000
 
 
 class Stream(StrEnum):
@@ -34,35 +35,12 @@ class Stream(StrEnum):
 Fetch = Callable[[Stream, str | None], Page]
 
 
-class Seen:
-    """An ordered set of bounded size: the names that were met longest ago go first."""
-
-    def __init__(self, *, size: int = SEEN_SIZE) -> None:
-        self._size = size
-        # An OrderedDict takes three times the memory, and every worker has one.
-        self._refs: dict[Ref, None] = {}
-
-    def __contains__(self, ref: object) -> bool:
-        return ref in self._refs
-
-    def __len__(self) -> int:
-        return len(self._refs)
-
-    def add(self, refs: Iterable[Ref]) -> None:
-        """Remember names, or remember them anew."""
-        for ref in refs:
-            self._refs.pop(ref, None)
-            self._refs[ref] = None
-        while len(self._refs) > self._size:
-            del self._refs[next(iter(self._refs))]
-
-
 class Feed:
     """The memory between two calls. Pure: pages come from the function that `poll` is given."""
 
     def __init__(self, streams: Sequence[Stream], *, on_drop: OnDrop = ignore_drop, size: int = SEEN_SIZE) -> None:
         self.streams, self._on_drop = tuple(streams), on_drop
-        self._seen = Seen(size=size)
+        self._seen: Recent[Ref] = Recent(size)
         self._started: set[Stream] = set()
 
     def poll(self, fetch: Fetch) -> tuple[Item, ...]:
@@ -73,7 +51,7 @@ class Feed:
         """
         met = [item for stream in self.streams for item in self._read(stream, fetch)]
         new = {item.ref: item for item in met if item.ref not in self._seen}
-        self._seen.add(item.ref for item in reversed(met))
+        self._seen.renew(item.ref for item in reversed(met))
         self._started.update(self.streams)
         return tuple(sorted(new.values(), key=_age))
 

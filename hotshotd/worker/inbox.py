@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from typing import Generic, TypeVar
-
 from hotshotd.platform import Notice, Ref
+from hotshotd.recent import Recent
 
-K = TypeVar("K", bound=Hashable)
-
-#: Things remembered; listings show a few hundred at most.
-MEMORY = 2000
-
-
-class Recent(Generic[K]):
-    """A set that forgets its oldest members."""
-
-    def __init__(self, size: int = MEMORY) -> None:
-        self._size = size
-        # An OrderedDict takes three times the memory, and every worker has some.
-        self._members: dict[K, None] = {}
-
-    def __contains__(self, member: object) -> bool:
-        return member in self._members
-
-    def __iter__(self) -> Iterator[K]:
-        return iter(self._members)
-
-    def add(self, member: K) -> bool:
-        """Take a member in; False when it was there already."""
-        if member in self._members:
-            return False
-        self._members[member] = None
-        if len(self._members) > self._size:
-            del self._members[next(iter(self._members))]
-        return True
+#: Things remembered; listings and inbox show a few hundred at most.
+MEMORY = 1_000
 
 
 class Desk:
     """Which things were handled, which are in work, and which notices wait to be marked read."""
 
     def __init__(self) -> None:
-        self._handled: Recent[Ref] = Recent()
+        self._handled: Recent[Ref] = Recent(MEMORY)
         self._in_work: set[Ref] = set()
-        self._left_unread: Recent[Ref] = Recent()
+        self._left_unread: Recent[Ref] = Recent(MEMORY)
         self._notices: dict[Ref, Ref] = {}
         self._done: dict[Ref, None] = {}
 

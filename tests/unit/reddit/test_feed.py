@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hotshotd.errors import Down
-from hotshotd.reddit.feed import Feed, Seen, Stream
+from hotshotd.reddit.feed import Feed, Stream
 from hotshotd.reddit.parse import Page, parse_page
 
 BOTH = (Stream.SUBMISSIONS, Stream.COMMENTS)
@@ -153,10 +153,3 @@ def test_feed__random_life_gives_each_thing_once(raw: Any) -> None:
     got += [item.ref for item in feed.poll(listings.fetch)]
     assert len(got) == len(set(got))
     assert set(got) == set(made)
-
-
-def test_seen__forgets_what_was_met_longest_ago() -> None:
-    """The set is bounded, and meeting a name again keeps it."""
-    seen = Seen(size=2)
-    seen.add(["a", "b", "a", "c"])  # type: ignore[list-item]
-    assert ("a" in seen, "b" in seen, "c" in seen, len(seen)) == (True, False, True, 2)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from hotshotd.platform import Author, Item, Kind, Notice, Reason, Ref
-from hotshotd.worker.inbox import Desk, Recent
+from hotshotd.worker.inbox import Desk
 
 THING = Ref("t1_thing")
 MORNING = datetime(2026, 11, 24, tzinfo=UTC)
@@ -16,13 +16,6 @@ MORNING = datetime(2026, 11, 24, tzinfo=UTC)
 def make_notice(thing: str = THING, *, ref: str = "n1") -> Notice:
     item = Item(Ref(thing), Kind.COMMENT, Author("alice"), "Hello?", "bots", MORNING)
     return Notice(Ref(ref), Reason.COMMENT_REPLY, item)
-
-
-def test_recent__forgets_its_oldest_member_only() -> None:
-    """The memory is bounded, and adding again is no news."""
-    recent: Recent[str] = Recent(2)
-    assert [recent.add(member) for member in ("a", "b", "b", "c")] == [True, True, False, True]
-    assert list(recent) == ["b", "c"]
 
 
 def test_begin__takes_a_thing_in_hand_once() -> None:
