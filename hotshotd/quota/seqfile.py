@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from hotshotd.durable import sync_folder
+
 #: Bytes of a slot; no disk block holds two.
 SLOT_BYTES = 4096
 
@@ -64,15 +66,6 @@ class SequenceFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder durable (fsync(2) of a file says nothing about its directory entry)."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _format_slot(mark: Mark) -> bytes:

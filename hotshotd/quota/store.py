@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Protocol
 
 from hotshotd import __version__
+from hotshotd.durable import sync_folder
 from hotshotd.errors import ConfigError, QuotaUnavailable, name_remedy
 from hotshotd.quota.days import compute_month
 from hotshotd.quota.records import Batch, Loaded, Row
-from hotshotd.quota.seqfile import Mark, SequenceFile, sync_folder
+from hotshotd.quota.seqfile import Mark, SequenceFile
 
 #: How long the rows of a day are kept, in days; longer than any month.
 KEEP_DAYS = 40

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hotshotd._types import BotName
+from hotshotd.durable import replace_file
 from hotshotd.errors import name_remedy
 from hotshotd.log import get_logger
 
@@ -54,23 +54,8 @@ class Wishes:
         if pauses == self._pauses:
             return
         text = json.dumps({name: _to_json(pause) for name, pause in pauses.items()}, indent=1)
-        fresh = self._path.with_suffix(".new")
-        with open(fresh, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, self._path)
-        _sync_folder(self._path.parent)
+        replace_file(self._path, text)
         self._pauses = pauses
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable (rename(2) alone is not after a power cut)."""
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def _to_json(pause: Pause) -> dict[str, Any]:

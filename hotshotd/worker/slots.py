@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hotshotd.brain.posting import Sent, SlotMemory
+from hotshotd.durable import make_private, replace_file
 from hotshotd.log import get_logger
 from hotshotd.platform import Ref
-from hotshotd.worker.durable import replace_file
 
 _log = get_logger()
 
@@ -28,6 +28,7 @@ class KeptSlots(SlotMemory):
     def _save(self) -> None:
         entry = {"made": self.made, "sent": asdict(self.sent) if self.sent else None}
         try:
+            make_private(self._path.parent)
             replace_file(self._path, json.dumps(entry) + "\n")
         except OSError as exc:
             # The worst that follows is a post that comes twice, if the clock is set as well.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from hotshotd.durable import make_private, replace_file
 from hotshotd.errors import ConfigError
-from hotshotd.worker.durable import replace_file
 
 #: Names that make a file of their own in the folder and nothing else; what bots may be called.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -52,6 +52,7 @@ def write_token(state_dir: Path, bot: str, token: str, *, replaces: str | None =
         if replaces is not None and _read(path) != replaces:
             raise Superseded(f"{path} holds another token than the one that was replaced; it stays")
 
+    make_private(path.parent)
     replace_file(path, token + "\n", check=check)
     return path
 

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "hotshotd"
 
 #: Room (a module or folder right under hotshotd/) to floor.
 FLOORS = {
-    "errors": 0, "_types": 0, "clock": 0, "backoff": 0, "memory": 0, "recent": 0,
+    "errors": 0, "_types": 0, "clock": 0, "backoff": 0, "memory": 0, "recent": 0, "durable": 0,
     "log": 1, "loop": 1, "systemd": 1, "wire": 1,
     "platform": 2, "admission": 2, "config": 2,
     "quota": 3, "inference": 3, "reddit": 3, "importing": 3,

@@ -1,4 +1,4 @@
-"""A small file that is whole and there after a power cut, for its user alone."""
+"""A small file that is whole and there after a power cut, for its user alone; and a folder of such files."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from pathlib import Path
 
 
 def replace_file(path: Path, text: str, *, check: Callable[[], None] = lambda: None) -> None:
-    """Put a new file in the place of another. All or nothing, durable when it returns; blocks for that long.
+    """Put a new file of ASCII text in the place of another. All or nothing, durable when it returns; blocks so long.
 
     `check` is called last, and keeps the old file by raising.
 
     Raises:
         OSError: The disk did not take it; the old file is untouched.
     """
-    folder = _make_folder(path.parent)
-    fresh = folder / f".{path.name}.{os.getpid()}.new"
+    fresh = path.parent / f".{path.name}.{os.getpid()}.new"
     try:
         _write_durably(fresh, text)
         check()
@@ -24,14 +23,23 @@ def replace_file(path: Path, text: str, *, check: Callable[[], None] = lambda: N
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
-    _sync_folder(folder)
+    sync_folder(path.parent)
 
 
-def _make_folder(folder: Path) -> Path:
+def make_private(folder: Path) -> None:
+    """Make a folder that nobody else may enter, or shut one that is there."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_mode & 0o077:
         folder.chmod(0o700)
-    return folder
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable: fsync(2) of a file, and rename(2), say nothing of its directory entry."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def _write_durably(path: Path, text: str) -> None:
@@ -43,12 +51,3 @@ def _write_durably(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    # rename(2) alone is not durable after a power cut.
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
