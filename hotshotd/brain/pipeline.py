@@ -309,24 +309,28 @@ class Answering:
 
     async def _write(self, case: Case, text: str, reason: Why) -> Verdict:
         item = case.item
-        late = self._refuse_by_guard_at_write(item)
-        if late:
-            return late
-        ref = await self._writer.reply(item, self._composing.with_footer(text), deadline=case.deadline)
+        self._check_at_write(item)
+        ref = await self._writer.reply(
+            item,
+            self._composing.with_footer(text),
+            deadline=case.deadline,
+            check=lambda: self._check_at_write(item),
+        )
         self.own.add(ref)
         self._said.append(text)
         self.guards = self.guards.record(item, self._clock.now())
         self._news.count("replies")
         return Verdict(Outcome.REPLIED, reason, ref)
 
-    def _refuse_by_guard_at_write(self, item: Item) -> Verdict | None:
-        if self._writer.has_answered(item.ref):
-            return Verdict.of(Why.ALREADY_ANSWERED)
-        if item.author is not None and item.author.key in self._opted_out:
-            # Said while this answer was being written.
-            return Verdict.of(Why.OPTED_OUT)
+    def _check_at_write(self, item: Item) -> None:
+        """Raise what has come up while this answer was written, or waited for its turn."""
         why = self.guards.refusal(item, self._clock.now(), rules=self._rules)
-        return Verdict.of(why) if why else None
+        if self._writer.has_answered(item.ref):
+            why = Why.ALREADY_ANSWERED
+        elif item.author is not None and item.author.key in self._opted_out:
+            why = Why.OPTED_OUT
+        if why:
+            raise GaveUp(why, "", passing=False)
 
     @contextmanager
     def _working_on(self, item: Item) -> Iterator[None]:

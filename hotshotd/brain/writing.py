@@ -100,8 +100,10 @@ class Writer:
                 self._remember(item.parent, item.ref)
         return own
 
-    async def reply(self, item: Item, text: str, *, deadline: float) -> Ref:
+    async def reply(self, item: Item, text: str, *, deadline: float, check: Callable[[], None] = lambda: None) -> Ref:
         """Answer an item exactly once, or raise why not.
+
+        `check` is called right before each sending, which may be long after now, and keeps it back by raising.
 
         Raises:
             DeadlinePassed, BotPaused, Refused, AuthDead: Nothing was written.
@@ -109,6 +111,7 @@ class Writer:
         """
 
         async def send() -> Ref:
+            check()
             return await self._platform.reply(item, text)
 
         async def look() -> Ref | None:

@@ -386,6 +386,23 @@ def test_held_writes__cost_no_text() -> None:
     perform(act, text=ScriptedText(GOOD, OTHER))
 
 
+def test_held_write__is_kept_back_when_its_author_says_stop() -> None:
+    """An answer that is written and waits for the platform does not go out after "stop" (simulator's seed 60531)."""
+
+    async def act(stage: Stage) -> None:
+        stage.platform.script["reply"] = [Retry("RATELIMIT", after=300.0)]
+
+        async def say_stop() -> None:
+            await stage.clock.sleep(100.0)
+            await stage.handle(stage.comment("t1_two", text="Stop."), reason=Reason.POST_REPLY)
+
+        await both(stage.handle(stage.comment("t1_one")), say_stop())
+        assert stage.ends() == [("skipped", "opted_out"), ("skipped", "opted_out")]
+        assert len(stage.platform.times("reply")) == 1
+
+    perform(act, text=ScriptedText(GOOD, OTHER))
+
+
 @pytest.mark.parametrize(("wish", "seconds"), [(None, DEFER_SECONDS), (500.0, 500.0)])
 def test_inbox__an_item_whose_service_is_away_comes_again(wish: float | None, seconds: float) -> None:
     """It is deferred, as long as the service asks for, without an end; handled again it has one."""
