@@ -129,10 +129,6 @@ class RedditPlatform:
         """The requests of one feed and one inbox call where nothing is amiss; for the pace."""
         return len(self._feed.streams) + 1
 
-    def rehearse_with(self, pace: Pace) -> None:
-        """Use another pace before the first call: for a rehearsal, where no quota process runs yet."""
-        self._pace = pace
-
     def leave(self, place: str) -> None:
         """Read a subreddit no more in this process (the account is banned there)."""
         self._places.leave(place)

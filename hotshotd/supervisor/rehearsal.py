@@ -1,168 +1,167 @@
-"""A worker's first minute, played once in the supervisor before it forks.
+"""A worker's first minutes, played a few times in the supervisor before it forks.
 
 Python writes into the very objects it runs (inline caches, quickened code, lazy attributes): what was run once here is
-written already, and stays shared. The part is played by the production code with an invented bot, against a child
-process that gives canned answers on a loopback address for a moment. No thread and no connection is left.
+written already, and stays shared. The part is played by the production code with an invented bot, which signs in,
+reads, answers whoever speaks to it, and makes a post; a child process gives canned answers. No thread and no connection
+is left.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import signal
+import secrets
+import shutil
 import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from hotshotd.admission import RateHeaders
+from hotshotd._types import Outcome
 from hotshotd.clock import SystemClock
 from hotshotd.config.schema import BACKEND_PRESETS, BotConfig, MainConfig
-from hotshotd.reddit.adapter import RedditPlatform
+from hotshotd.supervisor.canned import ACCOUNT, THINGS, Canned
 from hotshotd.wire import encode
 from hotshotd.worker.entry import build_parts
 from hotshotd.worker.link import Link
 from hotshotd.worker.worker import Worker
 
-#: Seconds after which the canned server ends itself, whatever happened to us.
-_SERVER_SECONDS = 5
-
 #: Seconds after which no further play begins: a slow or stopped machine starts with less shared memory, but starts.
 _LONGEST_SECONDS = 4.0
 
-#: Seconds from a worker's start to its end: a sign-in and a poll are over in a few hundredths.
-_PLAY_SECONDS = 0.06
+#: The longest play: about 0.1 s, on a small machine 0.5 s.
+_PLAY_SECONDS = 2.0
 
-#: CPython 3.11 writes into a function until it has run eight times (quickening), and most at the next few runs, when
-#: it specialises (0.2 MB a worker from eight to twelve; twenty bring no more).
-TIMES = 12
+#: How late the post is that is made first.
+_LATE = timedelta(minutes=1)
 
-_POST = {
-    "id": "a", "name": "t3_a", "title": "A title", "selftext": "A text of some words.", "author": "somebody",
-    "subreddit": "nowhere", "created_utc": 1.0, "permalink": "/r/nowhere/comments/a/a/", "is_self": True, "score": 1,
-    "url": "", "locked": False, "archived": False, "over_18": False, "num_comments": 0,
-}  # fmt: skip
-_COMMENT = {
-    "id": "b", "name": "t1_b", "body": "Another text.", "author": "somebody", "subreddit": "nowhere",
-    "created_utc": 1.0, "parent_id": "t3_a", "link_id": "t3_a", "permalink": "/r/nowhere/comments/a/a/b/",
-    "replies": "", "score": 1,
-}  # fmt: skip
-_ENVIRON = dict.fromkeys(("P", "I", "S"), "rehearsal")
+#: Whether nobody writes anything, and how often that is played. CPython 3.11 writes into a function until it has run
+#: eight times (quickening), and most at the next few runs, when it specialises. The quiet life comes last: it is what
+#: most bots live most of the time, and what specialises in it stays as it is.
+PLAYS = ((False, 4), (True, 8))
+
+#: How things end if all goes well: who wants to be left alone is not answered.
+_LIVELY_ENDS: Counter[object] = Counter(
+    {Outcome.REPLIED.value: len(THINGS) - 1, Outcome.SKIPPED.value: 1, Outcome.PUBLISHED.value: 1}
+)
 
 
-class _FreePace:
-    """No rate to keep."""
-
-    def acquire(self, *, write: bool) -> float:  # noqa: ARG002 - the port's shape
-        return 0.0
-
-    def observe(self, headers: RateHeaders) -> None: ...
-
-    def stretch(self, *, interval_seconds: float, requests_per_poll: int) -> float:  # noqa: ARG002 - the port's shape
-        return interval_seconds
-
-
-def rehearse(main: MainConfig) -> None:
-    """Sign in, read and judge as a worker does. Takes some 50 ms.
+def rehearse(main: MainConfig) -> int:
+    """Play until it was played often enough; give how often it came to its end. Takes about a second.
 
     Raises:
-        OSError: If there is no loopback address; nothing is lost but shared memory.
+        OSError: If there is no loopback address, or no room in `runtime_dir`; nothing is lost but shared memory.
     """
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        child = _fork_server(listener)
-    # Our end is closed: when the server has ended, calls are refused at once and do not wait in vain.
+    end = SystemClock().monotonic() + _LONGEST_SECONDS
+    played = 0
+    for is_quiet, times in PLAYS:
+        done = _play_often(main, is_quiet=is_quiet, times=times, end=end)
+        played += done
+        if done < times:
+            break
+    return played
+
+
+def _play_often(main: MainConfig, *, is_quiet: bool, times: int, end: float) -> int:
+    clock, secret = SystemClock(), secrets.token_hex(8)
+    canned = Canned(is_quiet=is_quiet)
     try:
-        clock = SystemClock()
-        end = clock.monotonic() + _LONGEST_SECONDS
-        for _ in range(TIMES):
-            if clock.monotonic() < end:
-                asyncio.run(_play(main, port))
+        for played in range(times):
+            if clock.monotonic() >= end:
+                return played
+            with _make_state(main.runtime_dir) as state_dir:
+                settings = _make_settings(main, canned, state_dir)
+                posted_at = None if is_quiet else clock.now().astimezone(main.zone) - _LATE
+                if not asyncio.run(_play(_make_bot(canned.site, posted_at=posted_at), settings, secret)):
+                    return played  # it would not go better the next time
+        return times
     finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        canned.close()
 
 
-async def _play(main: MainConfig, port: int) -> None:
-    site = f"http://127.0.0.1:{port}"
-    sites = main.reddit.model_copy(update={"reddit_url": site, "oauth_url": site})
+@contextmanager
+def _make_state(runtime_dir: Path) -> Iterator[Path]:
+    """Give a bot without a past its folder, in memory: nothing waits for a disk."""
+    folder = runtime_dir / "rehearsal"
+    shutil.rmtree(folder, ignore_errors=True)  # of a daemon that was killed
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_settings(main: MainConfig, canned: Canned, state_dir: Path) -> MainConfig:
+    sites = main.reddit.model_copy(update={"reddit_url": canned.site, "oauth_url": canned.site})
+    update = {"reddit": sites, "runtime_dir": canned.runtime_dir, "state_dir": state_dir, "secrets_file": None}
+    return main.model_copy(update=update)
+
+
+async def _play(bot: BotConfig, settings: MainConfig, secret: str) -> bool:
+    """Play once; False when it did not come to its end. A bot that posts is spoken to, too."""
+    expected = _LIVELY_ENDS if bot.post else Counter()
+    # Secrets are struck out of every log line from here on: they must look like no word.
+    environ = dict.fromkeys(("P", "I", "S"), secret)
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        theirs.setblocking(False)
-        # No quota process is asked: there is none yet, and its socket would keep us waiting.
-        settings = main.model_copy(update={"reddit": sites, "runtime_dir": Path("/nonexistent")})
-        parts = build_parts(_make_bot(), settings, _QuietLink(ours), environ=_ENVIRON)
-        assert isinstance(parts.platform, RedditPlatform)
-        parts.platform.rehearse_with(_FreePace())
+        link = _QuietLink(ours, expected)
+        parts = build_parts(bot, settings, link, environ=environ)
+        working = asyncio.create_task(Worker(parts, paused=False).run())
+        ended = asyncio.create_task(link.ended.wait())
         try:
-            working = asyncio.create_task(Worker(parts, paused=False).run())
-            await asyncio.wait([working], timeout=_PLAY_SECONDS)
+            await asyncio.wait([working, ended], timeout=_PLAY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             theirs.send(encode({"op": "stop"}))
             await working
         finally:
+            ended.cancel()
             parts.calls.close()
             parts.platform.close()
+    return link.ended.is_set()
 
 
 class _QuietLink(Link):
-    """Logs nothing: nothing of this happened."""
+    """Logs nothing, for nothing of this happened; knows when the bot has read, and all has ended as it should."""
 
-    def event(self, event: str, **facts: object) -> None: ...
+    def __init__(self, channel: socket.socket, expected: Counter[object]) -> None:
+        super().__init__(channel)
+        self.ended = asyncio.Event()
+        self._expected = expected
+        self._outcomes: Counter[object] = Counter()
+        self._has_read = False
+
+    def event(self, event: str, **facts: object) -> None:  # noqa: ARG002 - the link's shape
+        self._outcomes[facts.get("outcome")] += 1
+        self._look()
+
+    def report(self, **facts: object) -> None:
+        self._has_read = self._has_read or facts.get("reading") is True
+        self._look()
+        super().report(**facts)
+
+    def _look(self) -> None:
+        if self._has_read and self._outcomes == self._expected:
+            self.ended.set()
 
 
-def _make_bot() -> BotConfig:
+def _make_bot(site: str, *, posted_at: datetime | None) -> BotConfig:
+    """Give a bot whose post of a minute ago was missed, or one that does not post."""
+    backends = {
+        **BACKEND_PRESETS,
+        "openai": {"api": "chat", "url": f"{site}/v1", "key_env": "S"},
+        "hf": {"api": "hf", "url": f"{site}/hf", "key_env": "S"},
+    }
     return BotConfig.model_validate(
         {
             "name": "rehearsal",
             "reddit": {
-                "username": "somebody-else", "password_env": "P", "client_id_env": "I", "client_secret_env": "S",
+                "username": ACCOUNT, "password_env": "P", "client_id_env": "I", "client_secret_env": "S",
                 "operator": "nobody", "subreddits": ["nowhere"], "confirm_after": ["0s"],
             },
-            "backstory": "Nobody.",
-            "reply": {"backend": "ollama", "model": "none"},
-            "rank": {"gate_model": None, "rank_model": None},
-            "safety": {"moderators": [], "unmoderated": True},
-            "backends": BACKEND_PRESETS,
+            "backstory": "Somebody who tells of the town.",
+            "post": {"schedule": [f"{posted_at:%H:%M}"]} if posted_at else None,
+            "reply": {"backend": "openai", "model": "none", "followup_only": False, "chance": 1.0},
+            "safety": {"moderators": ["openai"]},
+            "backends": backends,
         }
     )  # fmt: skip
-
-
-def _fork_server(listener: socket.socket) -> int:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            signal.alarm(_SERVER_SECONDS)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            while True:
-                _serve(listener.accept()[0])
-        finally:
-            os._exit(0)
-    return pid
-
-
-def _serve(connection: socket.socket) -> None:
-    with connection, connection.makefile("rb") as lines:
-        while request := lines.readline():
-            length = 0
-            while (header := lines.readline()).strip():
-                name, _, value = header.partition(b":")
-                length = int(value) if name.lower() == b"content-length" else length
-            lines.read(length)
-            body = json.dumps(_answer(request.split()[1].decode())).encode()
-            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
-            # In one segment: two would wait for each other (Nagle, delayed acknowledgement).
-            connection.sendall(head + body)
-
-
-def _answer(path: str) -> Any:
-    if "access_token" in path:
-        return {"access_token": "t", "expires_in": 3600, "scope": "*"}
-    if path.startswith("/api/v1/me"):
-        return {"name": "somebody-else", "is_suspended": False}
-    child = {"kind": "t1", "data": _COMMENT} if "comments" in path else {"kind": "t3", "data": _POST}
-    if "unread" in path:
-        child = {
-            "kind": "t1",
-            "data": {**_COMMENT, "context": "/r/nowhere/comments/a/a/b/?context=3", "type": "post_reply"},
-        }
-    return {"kind": "Listing", "data": {"after": None, "children": [child]}}

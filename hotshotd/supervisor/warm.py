@@ -20,11 +20,14 @@ from hotshotd.config.schema import MainConfig
 from hotshotd.errors import PlatformError
 from hotshotd.inference import tls
 from hotshotd.log import get_logger
-from hotshotd.memory import trim, use_one_heap
+from hotshotd.memory import fill_pools, trim, use_one_heap
 from hotshotd.reddit.client import warm_up
 from hotshotd.supervisor.rehearsal import rehearse
 
 _log = get_logger()
+
+#: Kept as long as there are workers to share the pools that it fills.
+_filling: list[bytes] = []
 
 
 def warm(main: MainConfig) -> None:
@@ -37,11 +40,13 @@ def warm(main: MainConfig) -> None:
     clean.warm_up()
     asyncio.run(_run_scheduler())
     try:
-        rehearse(main)
+        if not rehearse(main):
+            _log.warning("warm.no_rehearsal", error="the rehearsal did not come to its end: workers share less memory")
     except (OSError, PlatformError) as exc:
         _log.warning("warm.no_rehearsal", error=str(exc))
     gc.collect()
     trim()
+    _filling.extend(fill_pools())
     gc.freeze()
 
 
