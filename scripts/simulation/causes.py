@@ -52,7 +52,7 @@ class Causes:
         return self._amiss_until.get(bot, 0.0)
 
     def note_asked(self, bot: str, service: str) -> None:
-        """A bot has sent a request."""
+        """A bot has sent a request, or could not."""
         self._asked.setdefault((bot, service), deque(maxlen=_CROWD)).append(self._loop.elapsed)
 
     def is_crowded(self, bot: str, service: str) -> bool:

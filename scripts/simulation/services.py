@@ -119,6 +119,7 @@ class Wire:
         if fault == "unreachable":
             error: InferenceError = InferenceUnavailable(f"{ask.service} can't be reached")
             self._note(ask, fault)
+            self.promises.causes.note_asked(self.bot, ask.service)
             self.quota.report_unsent(ask, result=Result.FAILED, error=str(error))
             raise error
         with self.quota.sending():
