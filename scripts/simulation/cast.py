@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hotshotd.config.schema import BotConfig
-from simulation.promises import KEYWORD
 from simulation.scenario import Scenario
+from simulation.seen import KEYWORD
 
 #: Schedules; some have slots at midnight, in the hour that is skipped, or in the one that is repeated.
 _SCHEDULES: tuple[object, ...] = (

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from hotshotd.platform import Item, Kind
 from simulation.loop import SimLoop
-from simulation.promises import KEYWORD, STOP
 from simulation.reddit import AccountState, Reddit
+from simulation.seen import KEYWORD, STOP
 from simulation.services import make_sentence
 
 #: How many people there are at a time.

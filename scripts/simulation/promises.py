@@ -3,62 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from hotshotd.admission import Ask
 from hotshotd.brain.verdict import Why
 from hotshotd.config.schema import BotConfig
 from hotshotd.errors import BreakerOpen, KnockFirst, PaceExceeded, QuotaExceeded, QuotaUnavailable
-from hotshotd.platform import CLOCK_TOLERANCE_SECONDS, Item, Kind, Reason, Ref
+from hotshotd.platform import Item, Reason, Ref
 from simulation.causes import ALL, Causes
+from simulation.excuses import Excuses
 from simulation.loop import Process, SimClock, SimLoop
 from simulation.money import Money
+from simulation.seen import KEYWORD, STOP, Due, Life, Reply, Spoken, is_by, is_forced, is_said_to, name_model, thread_of
 from simulation.slots import Slots
 
-#: A word that operators do not want, neither from people nor from models.
-KEYWORD = "unspeakable"
-#: What people say who want no answers.
-STOP = "stop"
-
-#: Reasons with which an item or a post may end without a text, and what must have been seen just before.
-_CAUSED: dict[Why, str] = {
-    Why.OVER_BUDGET: "over budget",
-    Why.KEYWORD: "text with a keyword",
-    Why.MODERATION: "text that a moderator refused",
-    Why.UNPUBLISHABLE: "text that is none",
-    Why.DUPLICATE: "text said before",
-    Why.MODEL_REFUSED: "text: refused",
-    Why.TOO_LONG: "text: refused",
-    Why.REFUSED: "reddit: 403",
-}
-
-#: Reasons that may pass, and what must have been seen. For an item there must have been no time for another try, too.
-_PASSING: dict[Why, str] = {
-    Why.QUOTA_UNAVAILABLE: "quota",
-    Why.MODEL_UNAVAILABLE: "text",
-    Why.MODEL_GONE: "text",
-    Why.PICTURE_UNAVAILABLE: "picture",
-    Why.MODERATION_UNAVAILABLE: "moderation",
-    Why.DEADLINE: "reddit",
-    Why.RATE_LIMITED: "reddit",
-    Why.PLATFORM_DOWN: "reddit",
-    Why.UNKNOWN_OUTCOME: "reddit",
-}
-
-#: An end for good though it might pass: what was seen just now, and how often at least since the item came.
-_HOPELESS = {Why.MODEL_UNAVAILABLE: ("text: nonsense", 4), Why.MODERATION_UNAVAILABLE: ("moderation: refused", 1)}
-
-#: From the cause of an end to that end: what an item or a post may take in all; seconds.
-_SAME_ITEM_SECONDS = 1200.0
-#: Between the last answer of a service and the end of an item that fails by it; seconds.
-_SAME_TRY_SECONDS = 10.0
-#: The longest wait for another try: a RATELIMIT of 20 minutes (the scenario's longest); seconds.
-_LAST_TRY_SECONDS = 1300.0
 #: How much longer than three intervals a bot may not read. It sees that the clock was set once an hour here; seconds.
 _POLL_SLACK_SECONDS = 4500.0
 #: After the deadline, how long an answer under way may take; seconds.
@@ -73,8 +35,6 @@ _QUOTA_BACK_SECONDS = 60.0
 _BREAKER_SECONDS = 3600.0
 #: While one request tries out whether a service is back, others wait for its answer; seconds.
 _PROBE_SECONDS = 130.0
-#: Replies of a bot that are remembered for its limits.
-_REPLIES_KEPT = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,71 +50,23 @@ class Breach:
         return f"{self.promise} (day {self.at / 86_400:.4f}, step {self.step}): {self.detail}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """A reply, for a bot's limits: when by the machine's clock and by Reddit's, where, and to whom."""
-
-    wall: datetime
-    true: datetime
-    thread: Ref
-    author: str
-
-
-@dataclass(slots=True)
-class _Spoken:
-    """What one bot was seen to do."""
-
-    config: BotConfig
-    passed: dict[str, set[str]] = field(default_factory=dict)
-    slots: dict[str, Ref] = field(default_factory=dict)
-    answered: dict[Ref, Ref] = field(default_factory=dict)
-    replies: deque[_Reply] = field(default_factory=lambda: deque(maxlen=_REPLIES_KEPT))
-    #: Who was blocked, and who has said stop to the bot.
-    opted_out: set[str] = field(default_factory=set)
-    said_stop: set[str] = field(default_factory=set)
-    #: Since when it is at work, in seconds from the start; None while it is not.
-    working_since: float | None = None
-    polled: float = 0.0
-
-
-@dataclass(slots=True)
-class _Due:
-    """A thing that must be answered, or must end for a documented reason."""
-
-    item: Item
-    deadline: float
-    made_at: float
-    #: How often each hopeless cause had been seen before it.
-    before: dict[Why, int]
-
-
-@dataclass(slots=True)
-class _Life:
-    """What one worker process was given and has ended, and how many of its writes were forbidden."""
-
-    bot: str
-    open: dict[Ref, tuple[float, Item]] = field(default_factory=dict)
-    done: set[Ref] = field(default_factory=set)
-    forbidden: int = 0
-
-
 class Promises:
     """See the top of the file."""
 
     def __init__(self, loop: SimLoop, clock: SimClock, *, zone: str, caps: tuple[int | None, int | None]) -> None:
         self._loop = loop
         self._clock = clock
-        self._zone = ZoneInfo(zone)
-        self._bots: dict[str, _Spoken] = {}
+        self._bots: dict[str, Spoken] = {}
         self._names: dict[str, str] = {}
-        self._due: dict[tuple[str, Ref], _Due] = {}
-        self._lives: dict[int, _Life] = {}
+        self._due: dict[tuple[str, Ref], Due] = {}
+        self._lives: dict[int, Life] = {}
         self._hash = hashlib.blake2b(digest_size=16)
         self.money = Money(loop, clock, zone=zone, caps=caps)
         self.slots = Slots(loop, clock, zone=zone, fail=self.fail)
         self.causes = Causes(loop)
-        #: Gives what stands above a thing.
-        self.above: Callable[[Item], list[Item]] = lambda _item: []
+        self.excuses = Excuses(
+            loop, clock, zone=zone, bots=self._bots, causes=self.causes, money=self.money, slots=self.slots
+        )
         #: Until when the quota process may be away, and the last day on which a damaged ledger grants nothing.
         self._quota_away_until = 0.0
         self._damaged_on = date.min
@@ -191,7 +103,7 @@ class Promises:
     # -- lives -----------------------------------------------------------------------------------
 
     def add_bot(self, config: BotConfig) -> None:
-        self._bots[config.name] = _Spoken(config)
+        self._bots[config.name] = Spoken(config)
         self._names[config.reddit.username] = config.name
         self.money.add_bot(config.name)
         self.slots.add_bot(config)
@@ -201,7 +113,7 @@ class Promises:
         return self._names[account]
 
     def begin_life(self, process: Process, bot: str) -> None:
-        self._lives[id(process)] = _Life(bot)
+        self._lives[id(process)] = Life(bot)
 
     def end_life(self, process: Process) -> None:
         self._lives.pop(id(process), None)
@@ -304,7 +216,7 @@ class Promises:
                 del spoken.answered[old]
         self._due.pop((bot, parent.ref), None)
         author = parent.author.key if parent.author is not None else ""
-        spoken.replies.append(_Reply(self._clock.now(), self._clock.true_now(), _thread_of(parent), author))
+        spoken.replies.append(Reply(self._clock.now(), self._clock.true_now(), thread_of(parent), author))
         reply = spoken.config.reply
         footer = f"\n\n{reply.footer}" if reply is not None and reply.footer else ""
         self._check_moderated(bot, item.text.removesuffix(footer))
@@ -327,7 +239,7 @@ class Promises:
         """A bot has blocked somebody, whose notices go."""
         bot = self._names[account]
         self._bots[bot].opted_out.add(author)
-        for name, ref in [key for key, due in self._due.items() if key[0] == bot and _is_by(due.item, author)]:
+        for name, ref in [key for key, due in self._due.items() if key[0] == bot and is_by(due.item, author)]:
             del self._due[name, ref]
 
     def note_forbidden(self, process: Process) -> None:
@@ -344,11 +256,11 @@ class Promises:
         config = self._bots[bot].config
         if item.author is not None and item.text == STOP:
             self._bots[bot].said_stop.add(item.author.key)
-        if config.reply is None or not _is_forced(item, reason, config):
+        if config.reply is None or not is_forced(item, reason, config):
             return
         deadline = self._loop.elapsed + config.poll.inbox_lookback
-        before = {why: self.causes.count(bot, cause) for why, (cause, _) in _HOPELESS.items()}
-        self._due[bot, item.ref] = _Due(item, deadline, self._loop.elapsed, before)
+        before = self.excuses.count_hopeless(bot)
+        self._due[bot, item.ref] = Due(item, deadline, self._loop.elapsed, before)
 
     def note_marked(self, account: str, ref: Ref) -> None:
         """A notice was taken off the inbox."""
@@ -365,7 +277,9 @@ class Promises:
         for item, reason in items:
             if item.ref not in life.done:
                 # What is said to the bot a listing may show before the inbox does.
-                is_listed = reason is None and not _is_said_to(config.reddit.username, item, self.above(item)[:1])
+                is_listed = reason is None and not is_said_to(
+                    config.reddit.username, item, self.excuses.above(item)[:1]
+                )
                 span = 900.0 if is_listed else config.poll.inbox_lookback
                 deadline, _ = life.open.get(item.ref, (0.0, item))
                 life.open[item.ref] = (max(deadline, self._loop.elapsed + span), item)
@@ -392,38 +306,15 @@ class Promises:
         life.done.add(ref)
         life.open.pop(ref, None)
 
-    def _judge_end(self, life: _Life, due: _Due, outcome: str, why: Why) -> None:
+    def _judge_end(self, life: Life, due: Due, outcome: str, why: Why) -> None:
         """See that the reason is a documented one, and true."""
         name = f"{life.bot}: {due.item.ref}"
         if outcome == "replied":
             self.fail("nothing lost", f"{name} counts as replied, and there is no reply")
-        elif not self._is_true(life, due, why):
+        elif not self.excuses.is_true(life, due, why):
             minutes = (due.deadline - self._loop.elapsed) / 60
             self.fail("nothing lost", f"{name} ended with {outcome} {why.value}, {minutes:.0f} min before its deadline")
         del self._due[life.bot, due.item.ref]
-
-    def _is_true(self, life: _Life, due: _Due, why: Why) -> bool:
-        if why in _TRUE:
-            return _TRUE[why](self, life, due)
-        if why in _CAUSED and self.causes.saw(life.bot, _CAUSED[why], within=_SAME_ITEM_SECONDS):
-            return True
-        if why in _HOPELESS and self._is_hopeless(life, due, why):
-            return True
-        return why in _PASSING and self._rest(due) <= _LAST_TRY_SECONDS and self._saw_passing(life.bot, why)
-
-    def _is_hopeless(self, life: _Life, due: _Due, why: Why) -> bool:
-        cause, times = _HOPELESS[why]
-        seen = self.causes.count(life.bot, cause) - due.before[why]
-        return seen >= times and self.causes.saw(life.bot, cause, within=_SAME_TRY_SECONDS)
-
-    def _saw_passing(self, bot: str, why: Why) -> bool:
-        if why is Why.MODEL_GONE and self._loop.elapsed <= self.causes.gone_until(_TEXT) + _SAME_ITEM_SECONDS:
-            return True
-        return self.causes.saw(bot, _PASSING[why], within=_SAME_ITEM_SECONDS)
-
-    def _rest(self, due: _Due) -> float:
-        """Give the seconds that are left for a thing; a clock may be so much ahead that nobody takes note of it."""
-        return due.deadline - self._loop.elapsed - CLOCK_TOLERANCE_SECONDS
 
     def note_post_end(self, bot: str, facts: dict[str, Any]) -> None:
         """A worker told the outcome of a post."""
@@ -433,16 +324,8 @@ class Promises:
         if why is Why.ERROR:
             self.fail("nothing crashes inside", f"{bot}: post of {slot}: {facts.get('detail')}")
         self.slots.note_end(bot, slot, published=outcome == "published")
-        if outcome != "published" and not self._is_true_of_post(bot, why):
+        if outcome != "published" and not self.excuses.is_true_of_post(bot, why):
             self.fail("every slot made", f"{bot}: {slot} ended with {outcome} {why.value}, for which nothing was seen")
-
-    def _is_true_of_post(self, bot: str, why: Why) -> bool:
-        if why is Why.MAX_PER_DAY:
-            return self.slots.is_full(bot)
-        cause = {**_CAUSED, Why.PACE: "pace"}.get(why)
-        if cause is not None:
-            return self.causes.saw(bot, cause, within=_SAME_ITEM_SECONDS)
-        return why in _PASSING and self._saw_passing(bot, why)
 
     # -- what should have happened -----------------------------------------------------------------
 
@@ -458,12 +341,12 @@ class Promises:
         for life in self._lives.values():
             self._check_life(life)
 
-    def _check_poll(self, bot: str, spoken: _Spoken, since: float) -> None:
+    def _check_poll(self, bot: str, spoken: Spoken, since: float) -> None:
         last = max(spoken.polled, since)
         if self._loop.elapsed - last > 3 * spoken.config.poll.interval + _POLL_SLACK_SECONDS:
             self.fail("a bot at work reads", f"{bot}: not since day {last / 86_400:.4f}")
 
-    def _check_due(self, bot: str, ref: Ref, due: _Due) -> None:
+    def _check_due(self, bot: str, ref: Ref, due: Due) -> None:
         """Whoever is at work ends a thing: soon where nothing is amiss, and whatever is, when its time is over."""
         spoken, now = self._bots[bot], self._loop.elapsed
         if spoken.working_since is None:
@@ -475,117 +358,10 @@ class Promises:
         if now - max(due.deadline, spoken.working_since) > two_polls + _POLL_SLACK_SECONDS + _SLACK_SECONDS:
             self.fail("nothing lost", f"{bot}: {ref} of day {due.made_at / 86_400:.4f} was never answered, nor ended")
 
-    def _check_life(self, life: _Life) -> None:
+    def _check_life(self, life: Life) -> None:
         since = self._bots[life.bot].working_since
         for ref, (deadline, _) in life.open.items():
             if since is not None and self._loop.elapsed - max(deadline, since) > _SLACK_SECONDS:
                 self.fail("one final outcome", f"{life.bot}: {ref} was read and never ended")
         if len(life.done) > 20_000:
             life.done.clear()
-
-    # -- the truth of reasons ------------------------------------------------------------------------
-
-    def _holds_keyword(self, life: _Life, due: _Due) -> bool:
-        own = self._bots[life.bot].config.reddit.username
-        read = [due.item, *(it for it in self.above(due.item) if it.author is None or it.author.name != own)]
-        by_model = self.causes.saw(life.bot, _CAUSED[Why.KEYWORD], within=_SAME_ITEM_SECONDS)
-        return by_model or any(KEYWORD in f"{it.title} {it.text}" for it in read)
-
-    def _is_old(self, _life: _Life, due: _Due) -> bool:
-        return self._rest(due) <= 0
-
-    def _is_deep(self, life: _Life, due: _Due) -> bool:
-        reply = self._bots[life.bot].config.reply
-        assert reply is not None
-        return len([it for it in self.above(due.item) if it.kind is Kind.COMMENT]) + 1 > reply.max_levels
-
-    def _is_opted_out(self, life: _Life, due: _Due) -> bool:
-        spoken, author = self._bots[life.bot], due.item.author
-        return author is not None and author.key in spoken.opted_out | spoken.said_stop
-
-    def _is_thread_full(self, life: _Life, due: _Due) -> bool:
-        # Answers on their way count as if they were given.
-        thread = _thread_of(due.item)
-        under_way = sum(_thread_of(item) == thread for _, item in life.open.values()) - 1
-        given = sum(reply.thread == thread for reply in self._bots[life.bot].replies)
-        reply = self._bots[life.bot].config.reply
-        return reply is not None and given + under_way >= reply.max_per_thread
-
-    def _is_author_full(self, life: _Life, due: _Due) -> bool:
-        author = due.item.author
-        if author is None:
-            return False
-        under_way = sum(_is_by(item, author.key) for _, item in life.open.values()) - 1
-        # By the machine's clock, which may have been set back since.
-        since = self._clock.now() - timedelta(hours=1, minutes=1)
-        given = sum(it.author == author.key and it.wall > since for it in self._bots[life.bot].replies)
-        reply = self._bots[life.bot].config.reply
-        return reply is not None and given + under_way >= reply.max_per_author_hour
-
-    def _is_day_full(self, life: _Life, _due: _Due) -> bool:
-        start = self._clock.now().astimezone(self._zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-        # By the clock as it was when it was given, or as it is since it was read from Reddit.
-        offset = self._clock.offset
-        given = sum(max(it.wall, it.true, it.true + offset) >= start for it in self._bots[life.bot].replies)
-        reply = self._bots[life.bot].config.reply
-        return reply is not None and reply.max_per_day is not None and (given + len(life.open) - 1 >= reply.max_per_day)
-
-    def _is_paced(self, life: _Life, due: _Due) -> bool:
-        """Tell whether a thing's time is over before the pace allows it, which it does when the day ends."""
-        midnight = datetime.combine(self.money.note_day() + timedelta(days=1), time(), self._zone)
-        seconds = (midnight - self._clock.now()).total_seconds() + 3600.0
-        return self.causes.saw(life.bot, "pace", within=_SAME_ITEM_SECONDS) and self._rest(due) <= seconds
-
-    def _is_gone(self, life: _Life, due: _Due) -> bool:
-        """Tell whether a model that refuses for good is not to be asked again in a thing's time."""
-        end = self.causes.gone_until(_TEXT) + _SAME_ITEM_SECONDS
-        is_last_try = self._rest(due) <= _LAST_TRY_SECONDS and self._saw_passing(life.bot, Why.MODEL_GONE)
-        return end >= due.deadline or is_last_try
-
-    def _is_banned(self, life: _Life, _due: _Due) -> bool:
-        return life.forbidden >= 2
-
-
-#: Reasons that can be told to be true by what is known of a thing. Not among them, for none of them can be true of a
-#: thing that is still due here: already_answered (its answer ends that), own, deleted and removed (nobody deletes).
-_TRUE: dict[Why, Callable[[Promises, _Life, _Due], bool]] = {
-    Why.KEYWORD: Promises._holds_keyword,
-    Why.TOO_OLD: Promises._is_old,
-    Why.MAX_LEVELS: Promises._is_deep,
-    Why.OPTED_OUT: Promises._is_opted_out,
-    Why.MAX_PER_THREAD: Promises._is_thread_full,
-    Why.MAX_PER_AUTHOR_HOUR: Promises._is_author_full,
-    Why.MAX_PER_DAY: Promises._is_day_full,
-    Why.PACE: Promises._is_paced,
-    Why.MODEL_GONE: Promises._is_gone,
-    Why.BANNED: Promises._is_banned,
-}
-
-
-def name_model(ask: Ask) -> str:
-    """Name what has a breaker of its own."""
-    return f"{ask.service} {ask.model}"
-
-
-#: The text model of every bot.
-_TEXT = "hf m"
-
-
-def _is_forced(item: Item, reason: Reason, config: BotConfig) -> bool:
-    assert config.reply is not None
-    at_home = item.place.casefold() in {name.casefold() for name in config.reddit.subreddits}
-    if reason is Reason.MENTION:
-        return at_home
-    return at_home and reason is Reason.POST_REPLY and config.reply.force_top_level and item.kind is Kind.COMMENT
-
-
-def _thread_of(item: Item) -> Ref:
-    return item.submission or item.ref
-
-
-def _is_said_to(name: str, item: Item, above: Sequence[Item]) -> bool:
-    return f"u/{name}" in item.text or any(it.author is not None and it.author.name == name for it in above)
-
-
-def _is_by(item: Item, author: str) -> bool:
-    return item.author is not None and item.author.key == author

@@ -111,7 +111,7 @@ class Simulation:
         budgets = self.machine.budgets
         numbers = {config.name: number for number, config in enumerate(configs)}
         self.promises.money.budget_of = lambda bot: budgets[numbers[bot]]
-        self.promises.above = self.reddit.list_above
+        self.promises.excuses.above = self.reddit.list_above
         self._people = People(
             self.reddit, self.loop, a_day=scenario.people_a_day, chance=scenario.stream("people"),
             bots=[(config.reddit.username, config.reddit.subreddits[-1]) for number, config in enumerate(configs)],

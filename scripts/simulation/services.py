@@ -28,8 +28,9 @@ from hotshotd.errors import (
 from hotshotd.inference.base import Candidates, Judgement, Picture, Prompt
 from simulation.causes import ALL
 from simulation.loop import Gone, Process, SimLoop
-from simulation.promises import AMISS_SECONDS, KEYWORD, Promises, name_model
+from simulation.promises import AMISS_SECONDS, Promises
 from simulation.quota import SimQuotaClient
+from simulation.seen import KEYWORD, name_model
 
 T = TypeVar("T")
 

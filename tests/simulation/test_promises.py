@@ -11,6 +11,7 @@ import pytest
 from simulation.run import run
 from simulation.scenario import draw_scenario
 
+from hotshotd.brain.ends import GaveUp
 from hotshotd.brain.pipeline import Answering
 from hotshotd.brain.verdict import Verdict, Why
 from hotshotd.errors import QuotaExceeded
@@ -74,10 +75,11 @@ def test_promises__a_schedule_that_ends_is_noticed(monkeypatch: pytest.MonkeyPat
 def test_promises__an_answer_after_stop_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who says stop while an answer to them is being written does not get it."""
 
-    def refuse(self: Answering, item: Item) -> Verdict | None:
-        return Verdict.of(Why.ALREADY_ANSWERED) if self._writer.has_answered(item.ref) else None
+    def check(self: Answering, item: Item) -> None:
+        if self._writer.has_answered(item.ref):
+            raise GaveUp(Why.ALREADY_ANSWERED, "", passing=False)
 
-    monkeypatch.setattr(Answering, "_refuse_by_guard_at_write", refuse)
+    monkeypatch.setattr(Answering, "_check_at_write", check)
     assert _find_broken() == "who said stop is not answered"
 
 
