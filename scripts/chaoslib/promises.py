@@ -25,8 +25,8 @@ EXCEPTIONS: Mapping[str, frozenset[str]] = {
     "deadline": frozenset({"deadline", "unknown_outcome"}),
 }
 
-#: An answer that is no answer, twice in a row, ends an item: it may have been paid for, and seldom gets better.
-_NONSENSE = "a model or moderator answered nonsense, twice"
+#: Answers that are none, in every round, end an item: they may have been paid for, and seldom get better.
+_NONSENSE = "a model or moderator answered nonsense, again and again"
 _NONSENSE_REASONS = frozenset({"model_unavailable", "moderation_unavailable"})
 _NONSENSE_DETAIL = re.compile(r"answered (?:200 )?with(?:out)?\b")
 
