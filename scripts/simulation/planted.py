@@ -66,14 +66,23 @@ PLANTED = (
     _plant(
         "the sequence number is not compared",
         "quota/store.py",
-        "        damage = _find_damage(found, mark=mark, fault=fault)\n",
-        "        damage = fault or None\n",
+        "    if found.epoch < mark.sequence:\n",
+        "    if False:\n",
     ),
-    _plant(
+    Planted(
         "busy loop on a full disk",
-        "quota/server.py",
-        "        if ledger.state is not LedgerState.FAILING:\n            if self._counters_at is None",
-        "        if True:\n            if self._counters_at is None",
+        (
+            Edit(
+                "quota/server.py",
+                "        if ledger.state is not LedgerState.FAILING:\n            if self._counters_at is None",
+                "        if True:\n            if self._counters_at is None",
+            ),
+            Edit(
+                "quota/server.py",
+                "            self._retry_at, self._counters_at = self._clock.monotonic() + RETRY_SECONDS, None\n",
+                "            self._retry_at = self._clock.monotonic() + RETRY_SECONDS\n",
+            ),
+        ),
     ),
     _plant(
         "no look before the second try",
@@ -155,6 +164,11 @@ PLANTED = (
     ),
     Planted(
         "a job that plans itself for at once is dropped",
-        (Edit("worker/tasks.py", "            max_instances=3,\n", "            max_instances=1,\n"),),
+        (
+            Edit("worker/tasks.py", "            max_instances=3,\n", "            max_instances=1,\n"),
+            Edit(
+                "worker/worker.py", "self._plan_poll(max(exc.after, LEAST_POLL_SECONDS))", "self._plan_poll(exc.after)"
+            ),
+        ),
     ),
 )
