@@ -39,13 +39,15 @@ _PASSING: dict[Why, str] = {
     Why.UNKNOWN_OUTCOME: "reddit",
 }
 
-#: An end for good though it might pass: what was seen just now, and how often at least since the item came.
-_HOPELESS = {Why.MODEL_UNAVAILABLE: ("text: nonsense", 4), Why.MODERATION_UNAVAILABLE: ("moderation: refused", 1)}
+#: An end for good though it might pass: what was seen, how often at least since the item came, and how many seconds ago
+#: at most: after a moderator's refusal another candidate may be judged, by two moderators that take their time.
+_HOPELESS = {
+    Why.MODEL_UNAVAILABLE: ("text: nonsense", 4, 10.0),
+    Why.MODERATION_UNAVAILABLE: ("moderation: refused", 1, 400.0),
+}
 
 #: From the cause of an end to that end: what an item or a post may take in all; seconds.
 _SAME_ITEM_SECONDS = 1200.0
-#: Between the last answer of a service and the end of an item that fails by it; seconds.
-_SAME_TRY_SECONDS = 10.0
 #: The longest wait for another try: a RATELIMIT of 20 minutes (the scenario's longest); seconds.
 _LAST_TRY_SECONDS = 1300.0
 #: The text model of every bot.
@@ -77,7 +79,7 @@ class Excuses:
 
     def count_hopeless(self, bot: str) -> dict[Why, int]:
         """Give how often each cause of an end for good has been seen so far."""
-        return {why: self._causes.count(bot, cause) for why, (cause, _) in _HOPELESS.items()}
+        return {why: self._causes.count(bot, cause) for why, (cause, *_) in _HOPELESS.items()}
 
     def is_true(self, life: Life, due: Due, why: Why) -> bool:
         """Tell whether a thing may have ended for a reason."""
@@ -90,9 +92,9 @@ class Excuses:
         return why in _PASSING and self._rest(due) <= _LAST_TRY_SECONDS and self._saw_passing(life.bot, why)
 
     def _is_hopeless(self, life: Life, due: Due, why: Why) -> bool:
-        cause, times = _HOPELESS[why]
+        cause, times, within = _HOPELESS[why]
         seen = self._causes.count(life.bot, cause) - due.before[why]
-        return seen >= times and self._causes.saw(life.bot, cause, within=_SAME_TRY_SECONDS)
+        return seen >= times and self._causes.saw(life.bot, cause, within=within)
 
     def _saw_passing(self, bot: str, why: Why) -> bool:
         if why is Why.MODEL_GONE and self._loop.elapsed <= self._causes.gone_until(_TEXT) + _SAME_ITEM_SECONDS:

@@ -304,7 +304,7 @@ class Machine:
         self.paused_until: dict[int, float] = {}
         self.site = QuotaSite(
             folder, loop=loop, clock=clock, log=log, chance=scenario.stream("disk"), on_end=self._reap_quota,
-            fail=lambda detail: promises.fail("the ledger's invariants", detail),
+            fail=lambda detail: promises.fail("the quota process is sound", detail),
         )  # fmt: skip
         self.quota: QuotaChild | None = None
         self._chance = scenario.stream("supervisor")
