@@ -113,6 +113,16 @@ class Posts:
         # A bot without any post is taken to be new: it has missed nothing.
         if slot is None or self._posting.last_post_at is None or slot.key == self._missed_slot:
             return
+        self._say_missed(slot, now)
+
+    def _tell_overtaken(self, made: Slot) -> None:
+        """Say of a slot that it passed while the post before it was made: there are not two at once."""
+        now = self._clock.now()
+        slot = find_passed(self._post.schedule, now, self._zone, within_seconds=(now - made.due).total_seconds())
+        if slot is not None and slot.due > made.due:
+            self._say_missed(slot, now)
+
+    def _say_missed(self, slot: Slot, now: datetime) -> None:
         self._missed_slot = slot.key
         self._link.event("post.missed", slot=slot.key, late_seconds=round((now - slot.due).total_seconds()))
 
@@ -136,6 +146,7 @@ class Posts:
             self._failures = 0 if good else self._failures + 1
             if good:
                 self._last_slot = slot.key
+            self._tell_overtaken(slot)
             self.plan(catch_up=False)
 
     async def _make(self, slot: str, *, dry_run: bool | None = None, tell: Tell = tell_nobody) -> Verdict:

@@ -126,6 +126,21 @@ def test_plan__says_once_which_slot_is_too_old_to_be_made(perform: Perform) -> N
     perform(act, schedule=["09:00"])
 
 
+def test_scheduled__says_which_slot_passed_while_it_was_made(perform: Perform) -> None:
+    """A model that took seven minutes leaves no room for the post of five minutes later, and the log tells it."""
+
+    async def act(stage: Any) -> None:
+        stage.posts.plan(catch_up=True)
+        [(_, job)] = stage.tasks.planned
+        await asyncio.gather(job(), asyncio.sleep(420))
+        ends = [what for what in stage.link.events if what[0] == "post.missed"]
+        assert stage.titles() == ["A second pond"]
+        assert ends == [("post.missed", {"slot": "2026-11-24T12:05", "late_seconds": 120})]
+        assert _due(stage)[-1] == 24.0
+
+    perform(act, OTHER, schedule=["12:00", "12:05"], seconds=420.0)
+
+
 @pytest.mark.parametrize(
     ("last_post_hours", "post"),
     [
