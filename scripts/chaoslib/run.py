@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chaoslib.cast import make_cast
-from chaoslib.daemon import ROOT, Daemon, wait_until
+from chaoslib.daemon import Daemon, wait_until
 from chaoslib.deeds import Doer
 from chaoslib.measure import MAX_KEPT_CONNECTIONS, PASSING_DESCRIPTORS, Gauge, Look
 from chaoslib.plan import KILLS, Plan, draw_plan
@@ -30,6 +29,7 @@ from chaoslib.promises import (
     check_repeats,
     settle_answers,
 )
+from chaoslib.report import find_commit, print_report
 from chaoslib.world import World
 from hotshotd.sandbox.faults import Fired, When
 
@@ -301,9 +301,7 @@ def _print(report: Report, options: argparse.Namespace) -> None:
     kills = sum(report.deeds[deed.value] for deed in KILLS)
     print(f"scripts/chaos --minutes {options.minutes:g} --seed {options.seed} --bots {options.bots}"
           f"{' --no-kills' if options.no_kills else ''} at commit {find_commit()}")  # fmt: skip
-    rows: list[tuple[str, object]] = [
-        (f"faults injected: {name}", times) for name, times in sorted(report.faults.items())
-    ]
+    rows: list[tuple[str, int]] = [(f"faults injected: {name}", times) for name, times in sorted(report.faults.items())]
     rows.append(("faults injected, all", report.faults.total()))
     rows += [(f"done to it: {name}", times) for name, times in sorted(report.deeds.items())]
     rows.append(("kills, all", kills))
@@ -311,21 +309,4 @@ def _print(report: Report, options: argparse.Namespace) -> None:
     rows.append(("must-reply items answered", answers.replied))
     rows += [(f"must-reply items, {why}", times) for why, times in sorted(answers.excepted.items())]
     rows += [(promise, report.breaches.counts[promise]) for promise in PROMISES]
-    width = max(len(name) for name, _ in rows)
-    print(f"| {'what':{width}} | {'count':>7} |\n|-{'-' * width}-|-{'-' * 7}:|")
-    for name, value in rows:
-        print(f"| {name:{width}} | {value:>7} |")
-    print(*report.facts, sep="\n")
-    for promise, details in report.breaches.details.items():
-        print(f"\nBROKEN: {promise}")
-        for detail in details[:20]:
-            print(f"  {detail}")
-    sys.stdout.flush()
-
-
-def find_commit() -> str:
-    words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
-    except FileNotFoundError:
-        return "unknown"
+    print_report(rows, report.facts, report.breaches)

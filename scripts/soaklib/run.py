@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -19,7 +18,8 @@ from chaoslib.daemon import ROOT, Daemon, wait_until
 from chaoslib.measure import Gauge
 from chaoslib.processes import adopt_orphans
 from chaoslib.promises import Answers, Breaches, check_moderation, check_repeats, settle_answers
-from chaoslib.run import find_commit, list_failures, list_idle
+from chaoslib.report import find_commit, print_report
+from chaoslib.run import list_failures, list_idle
 from chaoslib.world import Setting, World
 
 from soaklib.night import MARK, SETTLE_SECONDS, Night
@@ -190,17 +190,4 @@ def _print(report: Report, night: Night) -> None:
         *((f"must-reply items, {why}", times) for why, times in sorted(report.answers.excepted.items())),
         *((promise, report.breaches.counts[promise]) for promise in PROMISES),
     ]
-    _print_table(rows)
-    print(*report.facts, sep="\n")
-    for promise, details in report.breaches.details.items():
-        print(f"\nBROKEN: {promise}")
-        for detail in details[:20]:
-            print(f"  {detail}")
-    sys.stdout.flush()
-
-
-def _print_table(rows: Sequence[tuple[str, int]]) -> None:
-    width = max(len(name) for name, _ in rows)
-    print(f"| {'what':{width}} | {'count':>7} |\n|-{'-' * width}-|-{'-' * 7}:|")
-    for name, value in rows:
-        print(f"| {name:{width}} | {value:>7} |")
+    print_report(rows, report.facts, report.breaches)
