@@ -46,7 +46,7 @@ def fill_pools() -> list[bytes]:
     """Fill the half-empty pools of Python's allocator; give what fills them, to be kept. Takes some 10 ms.
 
     For who is about to fork: the first objects of each child would be spread over pools that it shares, and every page
-    of them copied. Filled, the pools stay shared (0.7 MB once spares each worker 0.5 MB). Finds nothing to fill, and
+    of them copied. Filled, the pools stay shared (0.7 MB once spares each worker 0.3 MB). Finds nothing to fill, and
     takes nothing, where the allocator is not CPython's (Objects/obmalloc.c).
     """
     return [filling for size in _POOLED_SIZES for filling in _fill_pools_of(size)]

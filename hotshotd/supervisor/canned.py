@@ -21,8 +21,8 @@ from typing import Any
 from hotshotd.clock import SystemClock
 from hotshotd.wire import Json
 
-#: Seconds after which the child ends itself.
-_LIFE_SECONDS = 10
+#: Seconds after which the child ends itself: a rehearsal is over before.
+_LIFE_SECONDS = 7
 
 #: The account whose things are the invented bot's own.
 ACCOUNT = "somebody-else"
@@ -48,7 +48,6 @@ _TEXTS = (
     "Pears are best on a Tuesday; ask anyone who has tried.",
     "What a goose wants, a goose gets. We have all learned that by now!",
 )
-
 
 #: By what a path holds: the first that fits answers.
 Answers = tuple[tuple[str, Callable[[], Any]], ...]

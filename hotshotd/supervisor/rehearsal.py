@@ -15,7 +15,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hotshotd._types import Outcome
@@ -72,7 +72,7 @@ def _play_often(main: MainConfig, *, is_quiet: bool, times: int, end: float) -> 
                 return played
             with _make_state(main.runtime_dir) as state_dir:
                 settings = _make_settings(main, canned, state_dir)
-                posted_at = None if is_quiet else clock.now().astimezone(main.zone) - _LATE
+                posted_at = None if is_quiet else clock.now().astimezone(UTC) - _LATE
                 if not asyncio.run(_play(_make_bot(canned.site, posted_at=posted_at), settings, secret)):
                     return played  # it would not go better the next time
         return times
@@ -94,8 +94,9 @@ def _make_state(runtime_dir: Path) -> Iterator[Path]:
 
 def _make_settings(main: MainConfig, canned: Canned, state_dir: Path) -> MainConfig:
     sites = main.reddit.model_copy(update={"reddit_url": canned.site, "oauth_url": canned.site})
-    update = {"reddit": sites, "runtime_dir": canned.runtime_dir, "state_dir": state_dir, "secrets_file": None}
-    return main.model_copy(update=update)
+    folders = {"runtime_dir": canned.runtime_dir, "state_dir": state_dir, "secrets_file": None}
+    # In a zone without clock changes: the slot of a minute ago is the one that is missed, all year round.
+    return main.model_copy(update={"reddit": sites, "timezone": "UTC", **folders})
 
 
 async def _play(bot: BotConfig, settings: MainConfig, secret: str) -> bool:
