@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-#: Seconds for a run of 40, its settling and its reckoning, on a machine that is busy with other things.
+#: Seconds for a run of a minute, its settling and its reckoning, on a machine that is busy with other things.
 LIMIT_SECONDS = 400
 
 
@@ -19,12 +19,12 @@ LIMIT_SECONDS = 400
 def test_chaos__breaks_no_promise(tmp_path: Path) -> None:
     """Ten bots, faults on every service, kills, stops, reloads, pauses, a full disk: exit 0, and zeros in the table."""
     run = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "chaos"), "--minutes", "0.67", "--seed", "1", "--hasty",
+        [sys.executable, str(ROOT / "scripts" / "chaos"), "--minutes", "1", "--seed", "1", "--hasty",
          "--keep", str(tmp_path / "chaos")],
         capture_output=True, text=True, timeout=LIMIT_SECONDS,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
     counts = {name: int(count) for name, count in re.findall(r"^\| (.*?) *\| +(\d+) \|$", run.stdout, re.MULTILINE)}
-    assert counts["faults injected, all"] >= 40
-    assert counts["kills, all"] >= 4
+    assert counts["faults injected, all"] >= 60
+    assert counts["kills, all"] >= 6
     assert counts["must-reply items answered"] >= 10
