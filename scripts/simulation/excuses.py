@@ -33,11 +33,13 @@ _PASSING: dict[Why, str] = {
     Why.MODEL_GONE: "text",
     Why.PICTURE_UNAVAILABLE: "picture",
     Why.MODERATION_UNAVAILABLE: "moderation",
-    Why.DEADLINE: "reddit",
     Why.RATE_LIMITED: "reddit",
     Why.PLATFORM_DOWN: "reddit",
     Why.UNKNOWN_OUTCOME: "reddit",
 }
+
+#: What may eat up the time of an item or a post; it ends with `deadline` where the last of it worked after all.
+_SLOW = ("reddit", "text", "moderation", "picture", "rank", "quota")
 
 #: An end for good though it might pass: what was seen, how often at least since the item came, and how many seconds ago
 #: at most: after a moderator's refusal another candidate may be judged, by two moderators that take their time.
@@ -89,7 +91,7 @@ class Excuses:
             return True
         if why in _HOPELESS and self._is_hopeless(life, due, why):
             return True
-        return why in _PASSING and self._rest(due) <= _LAST_TRY_SECONDS and self._saw_passing(life.bot, why)
+        return self._rest(due) <= _LAST_TRY_SECONDS and self._saw_passing(life.bot, why)
 
     def _is_hopeless(self, life: Life, due: Due, why: Why) -> bool:
         cause, times, within = _HOPELESS[why]
@@ -99,7 +101,8 @@ class Excuses:
     def _saw_passing(self, bot: str, why: Why) -> bool:
         if why is Why.MODEL_GONE and self._loop.elapsed <= self._causes.gone_until(_TEXT) + _SAME_ITEM_SECONDS:
             return True
-        return self._causes.saw(bot, _PASSING[why], within=_SAME_ITEM_SECONDS)
+        causes = _SLOW if why is Why.DEADLINE else (_PASSING[why],) if why in _PASSING else ()
+        return any(self._causes.saw(bot, cause, within=_SAME_ITEM_SECONDS) for cause in causes)
 
     def _rest(self, due: Due) -> float:
         """Give the seconds that are left for a thing; a clock may be so much ahead that nobody takes note of it."""
@@ -112,7 +115,7 @@ class Excuses:
         cause = {**_CAUSED, Why.PACE: "pace"}.get(why)
         if cause is not None:
             return self._causes.saw(bot, cause, within=_SAME_ITEM_SECONDS)
-        return why in _PASSING and self._saw_passing(bot, why)
+        return self._saw_passing(bot, why)
 
     # -- the truth of reasons ------------------------------------------------------------------------
 
